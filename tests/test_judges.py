@@ -188,6 +188,12 @@ def test_a_diverged_run_contradicts_every_upper_bound(judge, word):
     assert conclude(judge.examine(measurements(X, values, other=5.0))).word == word
 
 
+def test_a_diverged_run_contradicts_even_an_infinite_bound():
+    judge = EveryRun(measured="measured", at_most="bound")
+    values = np.array([[1.0, math.inf]])
+    assert conclude(judge.examine(measurements([1], values, bound=math.inf))) is Verdict.VIOLATED
+
+
 def test_one_diverged_run_in_many_is_a_failure_of_a_probability_and_no_more():
     values = np.zeros((1, 200))
     values[0, 0] = math.inf

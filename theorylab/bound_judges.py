@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from theorylab.intervals import CONFIDENCE, failure_interval
 from theorylab.measurements import Measurements
@@ -47,7 +47,10 @@ class EveryRun:
             if bound_name is None:
                 continue
             bound = data.bound(bound_name)
-            beyond = sign * (measured - bound) - self.rounding * np.abs(bound) - self.absolute
+            with np.errstate(invalid="ignore"):
+                beyond = sign * (measured - bound) - self.rounding * np.abs(bound) - self.absolute
+            # inf - inf: a diverged run contradicts whatever bound it is held against.
+            beyond = np.where(np.isnan(beyond), np.inf, beyond)
             limit = np.where(beyond > excess, bound, limit)
             excess = np.maximum(beyond, excess)
         row, column = np.unravel_index(int(np.argmax(excess)), excess.shape)
@@ -76,7 +79,7 @@ class EveryRun:
             statistical=False,
             detectable=seen,
             power=f"a violation in at least {seen:.2g} of all cells would have been seen with 90 %",
-            would_decide="more cells can only find a violation" if not broken else "decided",
+            would_decide="more cells can only find a violation" if not broken else "",
             slack=slack_curve(data.points, measured, data.bound(self.at_most)) if self.at_most is not None else (),
             details=details,
         )
@@ -239,8 +242,8 @@ class WithProbability:
         failed = measured > bound if self.at_most is not None else measured < bound
         counts = failed.sum(axis=1)
         alpha = (1 - CONFIDENCE) / len(counts)
-        upheld = max(float(stats.binom.cdf(k, runs, self.delta)) for k in counts)
-        violated = min(1.0, len(counts) * min(float(stats.binom.sf(k - 1, runs, self.delta)) for k in counts))
+        upheld = max(float(special.bdtr(k, runs, self.delta)) for k in counts)
+        violated = min(1.0, len(counts) * min(_at_least(int(k), runs, self.delta) for k in counts))
         worst = int(np.argmax(counts))
         low, high = failure_interval(int(counts[worst]), runs, alpha)
         smallest = _smallest_detected_rate(runs, self.delta)
@@ -283,8 +286,13 @@ def _range(has_low: bool, has_high: bool, limit: float) -> tuple[float, float]:
 
 def _smallest_detected_rate(runs: int, delta: float) -> float:
     """Smallest failure rate that the binomial test at the family level detects with probability 90 %."""
-    critical = int(stats.binom.isf(FAMILY_LEVEL, runs, delta)) + 1
+    critical = next((k for k in range(runs + 1) if _at_least(k, runs, delta) <= FAMILY_LEVEL), runs + 1)
     if critical > runs:
         return 1.0
     # P(at least `critical` failures) = 0.9 solves to a beta quantile.
-    return float(stats.beta.ppf(0.9, critical, runs - critical + 1))
+    return float(special.betaincinv(critical, runs - critical + 1, 0.9))
+
+
+def _at_least(failures: int, runs: int, probability: float) -> float:
+    """Probability of at least so many failures."""
+    return 1.0 if failures == 0 else float(special.bdtrc(failures - 1, runs, probability))

@@ -19,7 +19,7 @@ from theorylab.intervals import (
 )
 from theorylab.measurements import Measurements
 from theorylab.rates import detectable, replicates_to_decide
-from theorylab.verdicts import FAMILY_LEVEL, Evidence, Mode, Slack
+from theorylab.verdicts import FAMILY_LEVEL, UPHELD_LEVEL, Evidence, Mode, Slack
 
 Array = NDArray[np.float64]
 
@@ -139,7 +139,7 @@ def pointwise_evidence(
             f"[{interval[0]:.4g}, {interval[1]:.4g}]"
         )
         more = replicates_to_decide(estimate, low, high, data.replicates)
-        decide = f"about {more} replicates" if upheld > alpha and violated > level else "decided"
+        decide = f"about {more} replicates" if upheld > UPHELD_LEVEL and violated > FAMILY_LEVEL else ""
     return Evidence(
         judge=judge,
         mode=mode,

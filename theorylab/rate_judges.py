@@ -222,7 +222,7 @@ class _Rate:
             p_violated=p_values[1],
             detectable=smallest,
             power=f"an exponent wrong by {smallest:.2g} beyond the margin would have been detected with 90 %",
-            would_decide="decided" if decided else "a longer sweep" if bend else f"about {more} replicates",
+            would_decide="" if decided else "a longer sweep" if bend else f"about {more} replicates",
             slack=slack,
             details=drawing | {"near_half": fit.near.value, "far_half": fit.far.value, "bent": fit.bent},
         )
@@ -243,7 +243,7 @@ class _Rate:
             p_violated=0.0 if contradicts else 1.0,
             detectable=math.nan,
             power="divergence needs no statistics",
-            would_decide="decided" if contradicts else "a quantity that stays finite",
+            would_decide="" if contradicts else "a quantity that stays finite",
             statistical=False,
             details=drawing,
         )

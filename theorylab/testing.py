@@ -235,12 +235,12 @@ def _uphold(judge: Judge, data: Measurements) -> Evidence:
 def _explain(verdict: Verdict, evidence: Evidence, data: Measurements) -> str:
     means = data.quantity("measured").mean(axis=1)
     shown = ", ".join(f"{point}: {mean:.4g}" for point, mean in zip(data.points, means, strict=True))
-    return "\n".join(
-        [
-            f"{evidence.judge}: {verdict.value}",
-            f"  {evidence.sentence}",
-            f"  means over {data.replicates} replicates: {shown}",
-            f"  p-value of the statement: {evidence.p_violated:.2g}; {evidence.power}",
-            f"  would decide: {evidence.would_decide}",
-        ]
-    )
+    lines = [
+        f"{evidence.judge}: {verdict.value}",
+        f"  {evidence.sentence}",
+        f"  means over {data.replicates} replicates: {shown}",
+        f"  p-value of the statement: {evidence.p_violated:.2g}; {evidence.power}",
+    ]
+    if evidence.would_decide:
+        lines.append(f"  would decide: {evidence.would_decide}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Problem families: generators that return frozen instances together with their true constants."""

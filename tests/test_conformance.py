@@ -1,0 +1,75 @@
+"""What every file of verify/ has to offer; a contributor's new file is held to it without being listed here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from theorylab.claims import claims_of, load_file
+from theorylab.verdicts import Verdict
+
+FILES = sorted((Path(__file__).resolve().parents[1] / "verify").glob("*.py"))
+MODULES = {path.stem: load_file(path) for path in FILES}
+CLAIMS = [claim for module in MODULES.values() for claim in claims_of(module)]
+each_claim = pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+THRESHOLDS = {
+    "at_most", "at_least", "rate", "margin", "delta", "relative", "absolute", "between", "factor",
+    "factor_at_most", "factor_between",
+}  # fmt: skip
+
+
+def test_there_are_claims():
+    assert CLAIMS
+
+
+@pytest.mark.parametrize("stem", MODULES)
+def test_a_file_holds_the_claims_of_the_paper_it_is_named_after(stem):
+    module = MODULES[stem]
+    assert module.__doc__
+    claims = claims_of(module)
+    assert claims
+    assert {claim.paper.slug for claim in claims} == {stem}
+    text = Path(module.__file__).read_text()
+    assert "run_file(__file__)" in text, "python verify/NAME.py must run the claims"
+
+
+def test_ids_are_unique():
+    repeated = [name for name, count in Counter(claim.id for claim in CLAIMS).items() if count > 1]
+    assert not repeated
+
+
+@each_claim
+def test_the_docstring_is_the_theorem(claim):
+    assert len(claim.title) <= 120, "the first line is the title"
+    assert claim.source
+    for part in ("Problem", "Algorithm", "Guarantee", "Measured"):
+        assert f"**{part}" in claim.statement, f"the docstring has no **{part}** part"
+    assert claim.paper.reference
+
+
+@each_claim
+def test_every_judge_has_a_threshold(claim):
+    for judge in claim.judges:
+        fields = {field.name: getattr(judge, field.name) for field in dataclasses.fields(judge)}
+        assert any(fields.get(name) is not None for name in THRESHOLDS), f"{judge.name} decides nothing"
+
+
+@each_claim
+def test_a_control_and_the_hypotheses_are_listed(claim):
+    assert claim.controls
+    assert claim.hypotheses
+    assert all(text.strip() for text in claim.hypotheses.values())
+
+
+@each_claim
+def test_another_verdict_than_upheld_has_its_reason(claim):
+    assert claim.expected is Verdict.UPHELD or claim.reason
+
+
+@each_claim
+def test_the_full_budget_is_at_least_the_quick_one(claim):
+    assert len(claim.sweep.full) >= len(claim.sweep.quick)
+    assert claim.replicates.full >= claim.replicates.quick

@@ -1,0 +1,1 @@
+"""Reference algorithms: one file a family of methods, numba kernels behind a thin validating Python face."""
