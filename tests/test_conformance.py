@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 from collections import Counter
 from pathlib import Path
@@ -33,7 +34,14 @@ def test_a_file_holds_the_claims_of_the_paper_it_is_named_after(stem):
     assert claims
     assert {claim.paper.slug for claim in claims} == {stem}
     text = Path(module.__file__).read_text()
-    assert "run_file(__file__)" in text, "python verify/NAME.py must run the claims"
+    assert "raise SystemExit(run_file(__file__))" in text, "python verify/NAME.py must run the claims and exit as they do"
+
+
+@pytest.mark.parametrize("path", sorted(Path(FILES[0].parent).rglob("*.py")), ids=lambda path: path.name)
+def test_no_claim_shadows_another(path):
+    """A second function of the same name would silently replace the first claim."""
+    names = Counter(node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef))
+    assert max(names.values(), default=1) == 1, names.most_common(1)
 
 
 def test_ids_are_unique():
@@ -45,7 +53,7 @@ def test_ids_are_unique():
 def test_the_docstring_is_the_theorem(claim):
     assert len(claim.title) <= 120, "the first line is the title"
     assert claim.source
-    for part in ("Problem", "Algorithm", "Guarantee", "Measured"):
+    for part in ("Problem", "Guarantee", "Measured", "Reference"):
         assert f"**{part}" in claim.statement, f"the docstring has no **{part}** part"
     assert claim.paper.reference
 

@@ -86,7 +86,8 @@ class EveryRun:
 
     def _sketch(self, data: Measurements) -> dict[str, object]:
         limits = [limit for limit in (self.at_most, self.at_least) if limit is not None]
-        return sketch(data, self.measured, [curve(data, limit, "bound") for limit in limits])
+        drawn = [curve(data, limit, "bound", extremes=True) for limit in limits]
+        return sketch(data, self.measured, drawn, extremes=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,17 +11,21 @@ from theorylab.measurements import Measurements
 Array = NDArray[np.float64]
 
 
-def curve(data: Measurements, quantity: str | float, role: str) -> dict[str, object]:
+def curve(data: Measurements, quantity: str | float, role: str, *, extremes: bool = False) -> dict[str, object]:
     """Return one curve: the mean of a quantity (or a constant) with its pointwise band.
 
-    ``role`` is "measured", "bound", "limit" or "larger"; a diverged point is ``inf``.
+    ``role`` is "measured", "bound", "limit" or "larger"; a diverged point is ``inf``. The band is the 95 % interval of
+    the mean, or the smallest and largest run with ``extremes``, for statements about every run.
     """
     values = data.bound(quantity)
     means, low, high = [], [], []
     for row in values:
         finite = bool(np.isfinite(row).all())
         means.append(float(row.mean()) if finite else float("inf"))
-        if finite and row.size > 1:
+        if finite and extremes:
+            low.append(float(row.min()))
+            high.append(float(row.max()))
+        elif finite and row.size > 1:
             estimate = mean_estimate(row)
             low.append(estimate.lower((1 - CONFIDENCE) / 2))
             high.append(estimate.upper((1 - CONFIDENCE) / 2))
@@ -40,6 +44,7 @@ def sketch(
     against: str | None = None,
     log_x: bool | None = None,
     log_y: bool | None = None,
+    extremes: bool = False,
 ) -> dict[str, object]:
     """Return the drawing of a judge's evidence: measured curve first, then the others.
 
@@ -47,7 +52,7 @@ def sketch(
     sweep over names or tuples.
     """
     x = data.positions(against) if data.numeric or against is not None else None
-    first = curve(data, measured, "measured")
+    first = curve(data, measured, "measured", extremes=extremes)
     drawn = np.concatenate([np.asarray(c["y"], dtype=float) for c in (first, *others)])
     return {
         "x": None if x is None else x.tolist(),
