@@ -34,6 +34,11 @@ def test_samples_never_certify():
     assert by_construction("drawn independently").note.startswith("by construction")
 
 
+def test_limits_may_be_numpy_numbers_and_stand_in_the_note():
+    found = certified(np.float64(0.5), at_least=np.float64(0.25), at_most=np.float64(1.0), note="step")
+    assert found.note == "step >= 0.25 and <= 1"
+
+
 def test_nan_violates():
     assert certified(float("nan"), at_most=1.0).status is Status.VIOLATED
 

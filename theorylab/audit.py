@@ -71,8 +71,8 @@ def sampled(
 
 def _compare(holds: Status, measured: float, at_most: float, at_least: float, note: str) -> Hypothesis:
     inside = at_least <= measured <= at_most  # False for NaN, as it must be
-    limits = [f">= {at_least:.6g}"] * (at_least > -math.inf) + [f"<= {at_most:.6g}"] * (at_most < math.inf)
-    text = " and ".join(limits)
+    limits = ((">=", at_least), ("<=", at_most))
+    text = " and ".join(f"{sign} {limit:.6g}" for sign, limit in limits if math.isfinite(limit))
     return Hypothesis(holds if inside else Status.VIOLATED, float(measured), f"{note} {text}".strip())
 
 

@@ -3,11 +3,12 @@
 Run ``python tests/benchmarks/bench_subgradient.py [--quick]``. All ratios come from one run on one thread and are
 medians; the competitors of a ratio take turns, so that a slow phase of the machine hits both.
 
-- numpy: ``F @ vec(UU^T)`` and ``sign @ F`` with the full m x d^2 operator, and the spectral norm of the symmetric d x
-d result. - alone: an iteration of `subgradient_method`, everything included. Stacked: the same per arm of
-`subgradient_method_stacked`. - triad: bytes per second of ``a = b + 3 c`` on arrays that have the operator's size
-together; the share is what the iteration
-  reaches of it, counting only the one reading of the operator.
+- numpy: ``F @ vec(UU^T)`` and ``sign @ F`` with the full m x d^2 operator, and the spectral norm of the symmetric
+  d x d result.
+- alone: an iteration of `subgradient_method`, everything included.
+- an arm: the same per arm of `subgradient_method_stacked`.
+- triad: bytes per second of ``a = b + 3 c`` on arrays that have the operator's size together.
+- share: what the lone iteration reaches of the triad, counting only the one reading of the operator.
 """
 
 import os

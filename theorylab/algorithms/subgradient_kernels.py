@@ -17,10 +17,12 @@ Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 QUASI_POLYAK, NORMALISED, LEAST_SQUARES = 0, 1, 2  # the rules that turn a sub-gradient into a step
-# A block of the stacked pass has a multiple of 16 rows, at most 112, and about 0.5 MB. It stays in a second-level cache
-# between its two products, beside the points and gradients of the arms; best or near it at d = 20, 30 and 60.
-MOST_ROWS_TOGETHER = 112
+# A block of the stacked pass has a multiple of 16 rows, at most 144, and about 0.5 MB. It stays in a second-level cache
+# between its two products, beside the points and gradients of the arms. OpenBLAS multiplies without copying its
+# arguments first as long as a product needs at most a million multiplications: beyond it arms cost up to twice as much.
+MOST_ROWS_TOGETHER = 144
 BLOCK_ENTRIES = 60_000
+BLOCK_MULTIPLICATIONS = 1_000_000
 NORM_TOLERANCE = 1e-11  # relative, of the spectral norm that normalises the step
 LARGEST_LOSS = 1e100  # beyond it an arm counts as diverged; its squares still fit a double
 
@@ -70,40 +72,61 @@ def tridiagonalise(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def bounds_spectrum(level: float, diagonal: Array, off_diagonal: Array) -> bool:
-    """Tell whether ``level - T`` and ``level + T`` are both positive definite, by the pivots of their LDL factors."""
-    below, above = level - diagonal[0], level + diagonal[0]
-    for i in range(1, diagonal.size):
-        if not (below > 0.0 and above > 0.0):
-            return False
-        square = off_diagonal[i - 1] * off_diagonal[i - 1]
-        below = level - diagonal[i] - square / below
-        above = level + diagonal[i] - square / above
-    return bool(below > 0.0 and above > 0.0)
+def gap_above(level: float, sign: float, diagonal: Array, squares: Array) -> tuple[float, float]:
+    """Bracket ``level - max(eigenvalue)`` of ``sign * T`` from below and above; (-1, -1) if it is not positive.
+
+    ``squares`` (d,) holds the squared off-diagonal of the tridiagonal ``T``. With the gaps ``g_i = level -
+    eigenvalue_i``, ``S1 = sum 1/g_i`` and ``S2 = sum 1/g_i^2`` are the first two logarithmic derivatives of the
+    characteristic polynomial, taken along the pivots of ``level - sign * T``; all sums have terms of one sign, so
+    nothing cancels. Laguerre's step is at most the smallest gap, and ``S1/S2``, an average of the gaps, at least.
+    """
+    d = diagonal.size
+    s1, s2, first, second = 0.0, 0.0, 1.0, 0.0  # the last two: derivatives of the pivot
+    pivot = level - sign * diagonal[0]
+    for i in range(d):
+        if not pivot > 0.0:
+            return -1.0, -1.0
+        inverse = 1.0 / pivot
+        slope, curvature = first * inverse, second * inverse
+        s1 += slope
+        s2 += slope * slope - curvature
+        if i < d - 1:
+            ratio = squares[i] * inverse
+            pivot = level - sign * diagonal[i + 1] - ratio
+            first = 1.0 + ratio * slope
+            second = ratio * (curvature - 2.0 * slope * slope)
+    spread = max(d * s2 - s1 * s1, 0.0)
+    return d / (s1 + np.sqrt((d - 1) * spread)), s1 / s2
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def spectral_norm(matrix: Array, scratch: Array) -> float:
     """Return the spectral norm of a symmetric ``(d, d)`` matrix, which is overwritten; ``scratch`` is ``(4, d)``.
 
-    Tridiagonal form, then bisection between the largest column norm and Gershgorin's bound. Unlike a warm-started
-    power iteration it cannot settle on the wrong eigenvalue; at d = 20 it costs a quarter of a call of LAPACK's
-    eigenvalues.
+    Tridiagonal form, then a bracket that starts with the largest column norm and Gershgorin's bound. A Laguerre step
+    from its upper end converges cubically, but slowly to clustered eigenvalues: a step that does not halve the bracket
+    is followed by a bisection. Unlike a warm-started power iteration this cannot settle on the wrong eigenvalue.
     """
-    diagonal, off_diagonal = scratch[0], scratch[1]
-    tridiagonalise(matrix, diagonal, off_diagonal, scratch[2], scratch[3])
+    diagonal, squares = scratch[0], scratch[1]
+    tridiagonalise(matrix, diagonal, squares, scratch[2], scratch[3])
     lower, upper, before = 0.0, 0.0, 0.0
     for i in range(diagonal.size):
-        after = abs(off_diagonal[i])
+        after = abs(squares[i])  # still the off-diagonal, not squared
         upper = max(upper, abs(diagonal[i]) + before + after)
         lower = max(lower, np.sqrt(diagonal[i] * diagonal[i] + before * before + after * after))
         before = after
+        squares[i] = after * after
+    level = upper
     while upper - lower > NORM_TOLERANCE * upper:
-        middle = 0.5 * (lower + upper)
-        if bounds_spectrum(middle, diagonal, off_diagonal):
-            upper = middle
+        width = upper - lower
+        least, most = gap_above(level, 1.0, diagonal, squares)
+        least_below, most_below = gap_above(level, -1.0, diagonal, squares)
+        if least < 0.0 or least_below < 0.0:
+            lower = level
         else:
-            lower = middle
+            upper = level - min(least, least_below)
+            lower = max(lower, level - min(most, most_below))
+        level = upper if upper - lower < 0.5 * width else 0.5 * (lower + upper)
     return upper
 
 
@@ -115,7 +138,7 @@ def weight_of(residual: float, squared: bool) -> float:
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def add_row(weight: float, row: Array, gradient: Array) -> None:
-    """Add ``weight`` times a row (P,) of the operator to the gradient (P,)."""
+    """Add ``weight`` times a row to the gradient, both of one length."""
     for j in range(row.size):
         gradient[j] += weight * row[j]
 
@@ -176,7 +199,9 @@ def pass_for_many(
         return
     gradients[:] = 0.0
     losses[:] = 0.0
-    together = max(16, min(MOST_ROWS_TOGETHER, BLOCK_ENTRIES // operator.shape[1] // 16 * 16))
+    length = operator.shape[1]
+    fitting = min(BLOCK_ENTRIES // length, BLOCK_MULTIPLICATIONS // (length * losses.size))
+    together = max(16, min(MOST_ROWS_TOGETHER, fitting // 16 * 16))
     for first in range(0, operator.shape[0], together):
         block = operator[first : first + together]
         weights = np.dot(block, points)
@@ -187,7 +212,8 @@ def pass_for_many(
                 losses[k] += abs(residual)
                 row[k] = weight_of(residual, squared[k])
         np.dot(block.T, weights, partial)
-        gradients += partial
+        for j in range(length):  # as an array expression it does not vectorise
+            add_row(1.0, partial[j], gradients[j])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -196,9 +222,9 @@ def pack_product(factor: Array, product: Array, packed: Array) -> None:
     np.dot(factor.T, factor, product)
     start = 0
     for i in range(product.shape[0]):
-        row = product[i, i:]
-        packed[start : start + row.size] = row
-        start += row.size
+        for j in range(i, product.shape[0]):
+            packed[start + j - i] = product[i, j]
+        start += product.shape[0] - i
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -302,4 +328,7 @@ def descend(
             if t < horizons[k]:
                 unpack_gradient(gradients[:, k], 1.0 / m, gradient)
                 eta = step_length(rules[k], steps[k] * decays[k] ** t, loss, gradient, work, scratch)
-                factor -= eta * np.dot(factor, gradient)
+                product = work[: ranks[k]]
+                np.dot(factor, gradient, product)
+                for i in range(ranks[k]):
+                    add_row(-eta, product[i], factor[i])
