@@ -82,26 +82,13 @@ def test_full_disk_is_a_sentence_and_loses_nothing(tmp_path, monkeypatch):
     store = open_store(tmp_path)
     kept = Measured({"error": 1.0}, {}, 0.0)
     store.put(KEY, kept)
-    opened = os.fdopen
+    written = Path.write_bytes
 
-    def full(handle, *arguments):
-        file = opened(handle, *arguments)
+    def full(path, content):
+        written(path, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        def refuse(content):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        class Full:
-            write = staticmethod(refuse)
-
-            def __enter__(self):
-                return self
-
-            def __exit__(self, *error):
-                file.close()
-
-        return Full()
-
-    monkeypatch.setattr(os, "fdopen", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(StoreError, match=r"No space left on device.*run again to resume"):
         store.put(KEY, Measured({"error": 2.0}, {}, 0.0))
     monkeypatch.undo()

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from theorylab.panels import Series, draw_panel, series_of, split_controls
 from theorylab.results import ClaimResult, readable_point, write_atomically
 from theorylab.ticks import room_below
@@ -75,9 +77,7 @@ def draw(result: ClaimResult) -> Figure:
         if not rows:
             _say_nothing_measured(below[0], result)
         figure.supxlabel(_footer(result), x=0.01, ha="left", fontsize=8, color=_GREY, linespacing=1.3, parse_math=False)
-        # Everything is placed here and now: later, ticks would be made and sized by the user's own settings.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        _settle(figure)
     return figure
 
 
@@ -98,6 +98,22 @@ def save(result: ClaimResult, folder: str | Path) -> tuple[Path, Path]:
     write_atomically(paths[0], _shortened(svg.getvalue().decode()))
     write_atomically(paths[1], png.getvalue())
     return paths
+
+
+def _settle(figure: Figure) -> None:
+    """Place everything here and now: later, ticks would be made and sized by the user's own settings.
+
+    The layout leaves the last digits to chance, and with them which pixel a mark falls on; they are rounded away.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for part in figure.subfigs:
+        part.bbox_relative.set_points(np.round(part.bbox_relative.get_points(), 6))
+        for axes in part.axes:
+            x, y, width, height = np.round(axes.get_position().bounds, 6)
+            axes.set_position((x, y, width, height))
+    for text in (*figure.texts, *(text for part in figure.subfigs for text in part.texts)):
+        text.set_position((round(text.get_position()[0], 6), round(text.get_position()[1], 6)))
 
 
 def _shortened(svg: str) -> str:
