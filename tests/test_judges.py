@@ -217,6 +217,14 @@ def test_negative_measurements_are_compared_by_difference():
     assert conclude(judge.examine(measurements(FLAT[:3], regret, bound=-1.0))) is Verdict.INCONCLUSIVE
 
 
+def test_a_small_positive_difference_is_no_skewed_quantity():
+    judge = Equals(measured="measured", to=1.0, absolute=0.15)
+    slopes = np.array([[1.002, 1.07, 1.13, 1.09]])
+    evidence = judge.examine(measurements([1], slopes))
+    assert evidence.interval == pytest.approx((-0.012, 0.158), abs=2e-3)
+    assert conclude(judge.examine(measurements([1], slopes - 0.05))) is Verdict.UPHELD
+
+
 def test_paired_arms_cancel_their_common_noise():
     common = noisy(np.ones(4), 12, 1.0, np.random.default_rng(8))
     judge = Ordered(smaller="measured", larger="other")

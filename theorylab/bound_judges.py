@@ -11,7 +11,7 @@ from scipy import special
 
 from theorylab.intervals import CONFIDENCE, failure_interval
 from theorylab.measurements import Measurements
-from theorylab.pointwise import PointTest, mean_of, pointwise_evidence, quotient, slack_curve
+from theorylab.pointwise import PointTest, difference, mean_of, pointwise_evidence, quotient, slack_curve
 from theorylab.sketch import curve, sketch
 from theorylab.verdicts import FAMILY_LEVEL, UPHELD_LEVEL, Evidence, Mode
 
@@ -178,7 +178,7 @@ class Equals:
                 assert self.absolute is not None
                 low, high = -self.absolute, self.absolute
                 text = f"equal to {_called(self.to)} within {self.absolute:.3g}"
-                tests = [PointTest.of(mean_of(m - t), low, high) for m, t in zip(measured, target, strict=True)]
+                tests = [PointTest.of(difference(m, t), low, high) for m, t in zip(measured, target, strict=True)]
         return pointwise_evidence(
             self.name, self.mode, data, self.measured, tests, text, details=sketch(data, self.measured, limits)
         )

@@ -130,6 +130,15 @@ class PositiveMeanEstimate:
         return limits
 
 
+def student_estimate(sample: Array) -> StudentEstimate:
+    """Student's t interval of a mean from one number a seed, shape (replicates,): for differences and slopes.
+
+    A spread at rounding level counts as none.
+    """
+    mean, spread = float(sample.mean()), float(sample.std(ddof=1)) / math.sqrt(sample.size)
+    return StudentEstimate(mean, spread if spread > 1e-14 * max(1.0, abs(mean)) else 0.0, sample.size - 1)
+
+
 def mean_estimate(sample: Array) -> Estimate:
     """Estimate an expectation from one number a seed, shape (replicates,).
 
@@ -145,10 +154,8 @@ def mean_estimate(sample: Array) -> Estimate:
         raise ValueError(f"sample.shape={sample.shape} must be (replicates,) with two or more finite numbers")
     count, mean = sample.size, float(sample.mean())
     spread = float(sample.std(ddof=1)) / math.sqrt(count)
-    if spread <= 1e-14 * abs(mean):
-        return StudentEstimate(mean, 0.0, count - 1)
-    if not (sample > 0).all():
-        return StudentEstimate(mean, spread, count - 1)
+    if spread <= 1e-14 * abs(mean) or not (sample > 0).all():
+        return StudentEstimate(mean, spread if spread > 1e-14 * abs(mean) else 0.0, count - 1)
     logs = np.log(sample)
     left_skew = -float(np.mean((logs - logs.mean()) ** 3)) / float(logs.std()) ** 3 / math.sqrt(6 / count)
     return PositiveMeanEstimate(

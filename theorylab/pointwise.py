@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from theorylab.intervals import (
     CONFIDENCE,
     Estimate,
-    StudentEstimate,
     inside_or_outside,
     log_mean_contrasts,
     mean_estimate,
+    student_estimate,
 )
 from theorylab.measurements import Measurements
 from theorylab.rates import detectable, replicates_to_decide
@@ -49,6 +49,12 @@ def mean_of(sample: Array) -> Estimate | None:
     return mean_estimate(sample) if np.isfinite(sample).all() else None
 
 
+def difference(measured: Array, target: Array) -> Estimate | None:
+    """Estimate E[measured - target] from paired samples, shape (replicates,); None when a run diverged."""
+    gap = measured - target
+    return student_estimate(gap) if np.isfinite(gap).all() else None
+
+
 def quotient(measured: Array, bound: Array) -> Estimate | None:
     """Estimate E[measured] / E[bound] from paired samples, shape (replicates,); None when a run diverged.
 
@@ -62,9 +68,7 @@ def quotient(measured: Array, bound: Array) -> Estimate | None:
     if (measured > 0).all() and (bound > 0).all():
         return _Exponential(log_mean_contrasts(np.ones((1, 1)), measured[None, :], bound[None, :])[0])
     scale = float(np.abs(bound).mean()) or 1.0
-    difference = 1.0 + (measured - bound) / scale
-    spread = float(difference.std(ddof=1)) / math.sqrt(difference.size)
-    return StudentEstimate(float(difference.mean()), spread if spread > 1e-14 else 0.0, difference.size - 1)
+    return student_estimate(1.0 + (measured - bound) / scale)
 
 
 def slack_curve(points: tuple[object, ...], measured: Array, bound: Array, alpha: float = 0.05) -> tuple[Slack, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from theorylab.intervals import Estimate, StudentEstimate, inside_or_outside, log_mean_contrasts
+from theorylab.intervals import Estimate, inside_or_outside, log_mean_contrasts, student_estimate
 from theorylab.verdicts import UPHELD_LEVEL
 
 Array = NDArray[np.float64]
@@ -80,15 +80,10 @@ def fit_rate(x: Array, values: Array, reference: Array | None = None, *, typical
     estimates: tuple[Estimate, ...] = log_mean_contrasts(contrasts, values, reference)
     if typical:
         logs = np.log(values) - (0.0 if reference is None else np.log(reference))
-        estimates = tuple(_student(weights @ logs) for weights in contrasts)
+        estimates = tuple(student_estimate(weights @ logs) for weights in contrasts)
     decays = float(whole @ np.log(values.mean(axis=1))) < 0
     slope, near_slope, far_slope, bend, ahead = estimates
     return RateFit(slope, near_slope, far_slope, bend, ahead, decays)
-
-
-def _student(slopes: Array) -> StudentEstimate:
-    spread = float(slopes.std(ddof=1)) / math.sqrt(slopes.size)
-    return StudentEstimate(float(slopes.mean()), spread if spread > 1e-13 else 0.0, slopes.size - 1)
 
 
 def judge_slope(

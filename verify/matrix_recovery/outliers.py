@@ -80,7 +80,7 @@ def rank_agnostic(ranks: Array, rng: np.random.Generator, *, start_scale: float 
         quick=(("normal", 1e6, 1e-4),),
         full=(("normal", 1e6, 1e-5), ("cauchy", 10.0, 1e-5), ("signs", 100.0, 1e-5), ("one-sided", 10.0, 1e-5)),
     ),
-    replicates=Replicates(quick=5, full=12),
+    replicates=Replicates(quick=5, full=32),
     judges=[
         EveryRun(measured="relative_error", at_most=1e-3),
         EveryRun(measured="reference_error", at_most=1e-3),
