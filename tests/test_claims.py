@@ -55,7 +55,10 @@ def test_the_control_of_a_statement_that_fails_is_the_case_in_which_it_holds():
         ({"expected": "maybe"}, "expected='maybe' must be one of"),
         ({"expected": "violated"}, "needs a reason"),
         ({"id": "Bad Id"}, "id='Bad Id' must be lower-case"),
-        ({"replicates": Replicates(quick=2, full=8), "judges": RateAtMost(measured="error", rate=-1)}, "quick=2 is too few"),
+        (
+            {"replicates": Replicates(quick=2, full=8), "judges": RateAtMost(measured="error", rate=-1)},
+            "quick=2 is too few",
+        ),
         ({"judges": WithProbability(measured="error", at_most=1, delta=0.05)}, "needs at least 72"),
     ],
 )
@@ -130,12 +133,13 @@ def test_a_file_of_claims_loads_once_and_its_claims_pickle_by_place(tmp_path):
 
 def test_two_claims_with_one_id_are_refused(tmp_path):
     path = tmp_path / "twice.py"
-    body = CLAIM_FILE[CLAIM_FILE.index("@claim") :].replace("def small", "def other").replace("hypotheses=", 'id="small",\n    hypotheses=')
+    body = CLAIM_FILE[CLAIM_FILE.index("@claim") :]
+    body = body.replace("def small", "def other").replace("hypotheses=", 'id="small",\n    hypotheses=')
     path.write_text(CLAIM_FILE + "\n\n" + body)
     with pytest.raises(ClaimError, match=r"tiny/small: two claims have this id \(small and other\)"):
         claims_of(load_file(path))
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(ClaimError, match="nowhere.py' is not a file of claims"):
+    with pytest.raises(ClaimError, match=r"nowhere\.py' is not a file of claims"):
         load_file("nowhere.py")

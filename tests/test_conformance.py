@@ -34,7 +34,9 @@ def test_a_file_holds_the_claims_of_the_paper_it_is_named_after(stem):
     assert claims
     assert {claim.paper.slug for claim in claims} == {stem}
     text = Path(module.__file__).read_text()
-    assert "raise SystemExit(run_file(__file__))" in text, "python verify/NAME.py must run the claims and exit as they do"
+    assert "raise SystemExit(run_file(__file__))" in text, (
+        "python verify/NAME.py must run the claims and exit as they do"
+    )
 
 
 @pytest.mark.parametrize("path", sorted(Path(FILES[0].parent).rglob("*.py")), ids=lambda path: path.name)
@@ -52,6 +54,7 @@ def test_ids_are_unique():
 @each_claim
 def test_the_docstring_is_the_theorem(claim):
     assert len(claim.title) <= 120, "the first line is the title"
+    assert "$" not in claim.title, "titles are plain text; mathematics belongs below"
     assert claim.source
     for part in ("Problem", "Guarantee", "Measured", "Reference"):
         assert f"**{part}" in claim.statement, f"the docstring has no **{part}** part"

@@ -29,7 +29,9 @@ def test_claim_has_the_expected_verdict(claim, results):
     assert result.arm.verdict is claim.expected, said
 
 
-@pytest.mark.parametrize(("claim", "control"), CONTROLS, ids=lambda part: getattr(part, "id", getattr(part, "name", "")))
+@pytest.mark.parametrize(
+    ("claim", "control"), CONTROLS, ids=lambda part: getattr(part, "id", getattr(part, "name", ""))
+)
 def test_control_is_refuted(claim, control, results):
     result = results[claim.id]
     (arm,) = (arm for arm in result.controls if arm.name == control.name)

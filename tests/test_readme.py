@@ -30,7 +30,11 @@ def test_the_example_claim_is_short_and_runs(tmp_path):
 
 def test_continuous_integration_runs_the_commands_of_the_readme():
     script = (ROOT / ".ci" / "run").read_text()
-    for command in ("python3 -m venv .venv && .venv/bin/pip install", ".venv/bin/python -m pytest", ".venv/bin/theorylab verify"):
+    for command in (
+        "python3 -m venv .venv && .venv/bin/pip install",
+        ".venv/bin/python -m pytest",
+        ".venv/bin/theorylab verify",
+    ):
         assert command in README
         assert command in script
 

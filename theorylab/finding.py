@@ -102,10 +102,10 @@ def _matching(names: Sequence[str], claims: Sequence[Claim]) -> list[Claim]:
 
 
 def _nearest(name: str, claims: Sequence[Claim]) -> str:
-    known = list(dict.fromkeys(part for claim in claims for part in _names(claim)))
+    known = {_normal(part): part for claim in claims for part in (claim.id, *claim.id.split("/"))}
     near = difflib.get_close_matches(_normal(name), known, n=3, cutoff=0.5)
     near = near or [other for other in known if _normal(name) in other][:3]
     if near:
-        return f"did you mean {' or '.join(near)}?"
+        return f"did you mean {' or '.join(known[other] for other in near)}?"
     papers = ", ".join(dict.fromkeys(claim.paper.slug for claim in claims))
     return f"there are the papers {papers}; 'theorylab list' shows all claims" if papers else "there are no claims"

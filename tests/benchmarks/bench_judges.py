@@ -1,7 +1,7 @@
 """Coverage, false alarms and power of the judges on simulated truth, wider than the tests.
 
-``python tests/benchmarks/bench_judges.py [--repeats N]`` prints three tables and exits with 1 if a coverage leaves 93 to
-97 % or a false-alarm rate exceeds its level beyond the noise of the simulation.
+``python tests/benchmarks/bench_judges.py [--repeats N]`` prints three tables and exits with 1 if a coverage leaves 93
+to 97 % or a false-alarm rate exceeds its level beyond the noise of the simulation.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def instances_along(axis: str, share: float, rng: np.random.Generator) -> list[t
     hypotheses=HYPOTHESES,
 )
 def gauss_rate(axis: str, rng: np.random.Generator, *, method: str = "geometric", share: float = 0.0) -> dict[str, Any]:
-    r"""Under Gaussian noise the error is proportional to $\nu_g \sqrt{d/m}$ at full search rank.
+    r"""Under Gaussian noise the error is proportional to ν √(d/m) at full search rank.
 
     **Problem.** Rank 3, $\kappa = 2$, $r' = d$, all errors $N(0, \nu_g^2)$. Nominal $d = 20$, $m = 1500$, $\nu_g =
     0.1$; one of $\nu_g \in [0.05, 0.4]$, $m \in [600, 4800]$, $d \in [10, 30]$ is varied at a time.
@@ -115,7 +115,7 @@ def gauss_constant(
     method: str = "geometric",
     start_scale: float | None = None,
 ) -> dict[str, Any]:
-    r"""The error is about that of the best-informed $\ell_1$ estimator, although the rank is unknown.
+    r"""The error is about that of the best-informed ℓ₁ estimator, although the rank is unknown.
 
     **Problem.** Errors $N(0, \nu_g^2)$, on a share $p$ plus $N(0, 100)$ outliers; $\kappa = 2$ for ranks above one,
     $r' = d$.

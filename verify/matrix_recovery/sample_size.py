@@ -77,7 +77,7 @@ def thresholds(
 def corruption_threshold(
     shares: tuple[float, ...], rng: np.random.Generator, *, method: str = "geometric"
 ) -> dict[str, Any]:
-    r"""The measurements needed grow at most like $\log^2 m / (1-p)^2$ with the share of outliers.
+    r"""The measurements needed grow at most like log²m / (1-p)² with the share p of outliers.
 
     **Problem.** Rank one in dimension 15, search rank $r' = d$, a share $p$ of $N(0, 100)$ outliers.
 
