@@ -212,11 +212,11 @@ def draw_panel(
     if numeric:
         logarithmic = _log_x(xs, details)
         axes.set_xscale("log" if logarithmic else "linear")
-        (log_ticks if logarithmic else number_ticks)(axes.xaxis, [float(x) for x in xs])
+        (log_ticks if logarithmic else number_ticks)(axes.xaxis, [float(x) for x in xs], width)
     else:
         category_ticks(axes, [readable_point(x) for x in xs], width, named=not rescale)
     if log:
-        log_ticks(axes.yaxis, [low, high])
+        log_ticks(axes.yaxis, [low, high], width)
 
 
 def _log_x(xs: Sequence[float], details: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,19 +15,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_CATEGORIES = 30  # a sweep of more points is one of numbers
-_LEAST_GAP = 0.085  # share of the axis between two labels, below which they would touch
+_LETTER, _GAP = 0.085, 0.15  # inches that a letter of a label takes, and that must stay free between two labels
 
 
-def log_ticks(axis: Any, values: Sequence[float]) -> None:
+def log_ticks(axis: Any, values: Sequence[float], width: float) -> None:
     """Put ticks of a logarithmic axis at the sweep's points if these are few and well apart, else at round values.
 
-    ``values`` are the sweep's points, or the two ends of the axis when the points are not to be marked.
+    ``values`` are the sweep's points, or the two ends of the axis when the points are not to be marked; ``width`` is
+    the length of the axis in inches.
     """
     from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-    if len(values) > 2 and _well_apart([math.log(value) for value in values]):
+    labels = [number(value) for value in values]
+    if len(values) > 2 and _well_apart([math.log(value) for value in values], labels, width):
         axis.set_major_locator(FixedLocator(list(values)))
-        axis.set_major_formatter(FixedFormatter([number(value) for value in values]))
+        axis.set_major_formatter(FixedFormatter(labels))
         axis.set_minor_locator(NullLocator())
         return
     low, high = min(values), max(values)
@@ -39,13 +42,14 @@ def log_ticks(axis: Any, values: Sequence[float]) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
 
 
-def number_ticks(axis: Any, values: Sequence[float]) -> None:
+def number_ticks(axis: Any, values: Sequence[float], width: float) -> None:
     """Put ticks of a linear axis at the sweep's points if these are few and well apart."""
     from matplotlib.ticker import FixedFormatter, FixedLocator
 
-    if len(values) <= 9 and _well_apart(values):
+    labels = [number(value) for value in values]
+    if len(values) <= 9 and _well_apart(values, labels, width):
         axis.set_major_locator(FixedLocator(list(values)))
-        axis.set_major_formatter(FixedFormatter([number(value) for value in values]))
+        axis.set_major_formatter(FixedFormatter(labels))
 
 
 def category_ticks(axes: Axes, labels: Sequence[str], width: float, *, named: bool = True) -> None:
@@ -109,8 +113,9 @@ def power_of_ten(value: float) -> str:
     return f"${power}$" if mantissa == "1" else rf"${mantissa}\times{power}$"
 
 
-def _well_apart(positions: Sequence[float]) -> bool:
+def _well_apart(positions: Sequence[float], labels: Sequence[str], width: float) -> bool:
+    """Tell whether labels of an axis of ``width`` inches stay clear of each other."""
     ordered = sorted(positions)
-    span = ordered[-1] - ordered[0]
     gaps = [after - before for before, after in pairwise(ordered)]
-    return len(gaps) <= 11 and min(gaps) >= _LEAST_GAP * span
+    letters = max(len(re.sub(r"[${}^\\]|times", "", label)) for label in labels)
+    return len(gaps) <= 11 and min(gaps) / (ordered[-1] - ordered[0]) * width >= _LETTER * letters + _GAP
