@@ -186,25 +186,48 @@ def test_a_judge_that_cannot_decide(tmp_path):
     assert said.startswith("toy/separate: the judge 'mean below' cannot decide") and "did it mean 'error'" in said
 
 
-def test_holm_is_shared_by_the_statistical_tests_of_the_run(tmp_path):
-    weak = (TOY.MeanBelow(limit=0.1, p_value=0.006), TOY.MeanBelow(limit=0.1, p_value=0.006, statistical=False))
-    alone = returning({"error": 0.5}, judges=weak[:1])
-    (result,) = serially([alone], tmp_path)
-    # The claim's own test and its control's share the budget: 0.006 is above 0.01 / 2, and then nothing is rejected.
-    assert result.arm.levels == (FAMILY_LEVEL / 2,)
-    assert result.arm.verdict is result.controls[0].verdict is Verdict.INCONCLUSIVE
-    both = returning({"error": 0.5}, judges=weak)
-    (result,) = serially([both], tmp_path, fresh=True)
-    assert result.arm.levels == (FAMILY_LEVEL / 2, FAMILY_LEVEL)
-    assert result.arm.verdict is Verdict.VIOLATED
-
-
-def test_settled_arms_spend_no_error_budget(tmp_path):
-    claim = returning({"error": 0.5}, judges=(TOY.MeanBelow(limit=0.1, p_value=0.006),))
+def examined(judges):
+    """The claim's own arm and its control, both with the p-values of the judges."""
+    claim = returning({"error": 0.5}, judges=judges)
     outcomes = {c: measure(claim, c, full=False, seed=0) for c in cells_of(claim, False)}
-    arms = [judging.examine(claim, arm, full=False, outcomes=outcomes) for arm in claim.arms()]
-    settled = replace(arms[0], settled=Verdict.NOT_APPLICABLE)
-    decided = judging.decide([settled, arms[1]])
+    return [judging.examine(claim, arm, full=False, outcomes=outcomes) for arm in claim.arms()]
+
+
+WEAK = TOY.MeanBelow(limit=0.1, p_value=0.006)
+CERTAIN = TOY.MeanBelow(limit=0.1, p_value=0.006, statistical=False)
+
+
+def test_the_error_budget_is_shared_by_the_claims_of_a_run():
+    own, _ = examined((WEAK,))
+    # Alone 0.006 is below the level of 0.01; for two claims it is above 0.01 / 2, and then neither is rejected.
+    assert [arm.verdict for arm in judging.decide([own])] == [Verdict.VIOLATED]
+    both = judging.decide([own, own])
+    assert [arm.verdict for arm in both] == [Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE]
+    assert both[0].levels == (FAMILY_LEVEL / 2,)
+
+
+def test_the_tests_of_one_arm_share_its_level_and_certain_ones_spend_nothing():
+    two, _ = examined((WEAK, WEAK))
+    (arm,) = judging.decide([two])
+    assert arm.levels == (FAMILY_LEVEL / 2, FAMILY_LEVEL / 2)
+    assert arm.verdict is Verdict.INCONCLUSIVE
+    with_certain, _ = examined((WEAK, CERTAIN))
+    (arm,) = judging.decide([with_certain])
+    assert arm.levels == (FAMILY_LEVEL, FAMILY_LEVEL)
+    assert arm.verdict is Verdict.VIOLATED
+
+
+def test_controls_are_a_family_of_their_own():
+    own, control = examined((WEAK,))
+    assert [arm.verdict for arm in judging.decide([own, control])] == [Verdict.VIOLATED, Verdict.VIOLATED]
+    many = judging.decide([own, control, control])
+    assert [arm.verdict for arm in many] == [Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE]
+
+
+def test_settled_arms_spend_no_error_budget():
+    own, _ = examined((WEAK,))
+    settled = replace(own, settled=Verdict.NOT_APPLICABLE)
+    decided = judging.decide([settled, own])
     assert [arm.verdict for arm in decided] == [Verdict.NOT_APPLICABLE, Verdict.VIOLATED]
 
 

@@ -178,14 +178,22 @@ def _verify(names: Sequence[str], files: Callable[[], Sequence[Path]], options: 
 
 
 def _write(results: Sequence[ClaimResult], options: _Options) -> None:
+    from theorylab.backends import crew, spread
     from theorylab.results import write
 
     for result in results:
         write(result, options.results)
-        if options.figures:
-            from theorylab.plotting import save
+    if options.figures:
+        # A figure takes half a second; processes, because matplotlib is not made for threads.
+        artists = crew("loky", options.workers if len(results) > 4 else 1)
+        for _ in spread(_draw, [(result, options.results) for result in results], artists):
+            pass
 
-            save(result, options.results)
+
+def _draw(task: tuple[ClaimResult, Path]) -> None:
+    from theorylab.plotting import save
+
+    save(*task)
 
 
 def exit_code(results: Sequence[ClaimResult]) -> int:

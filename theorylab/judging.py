@@ -41,6 +41,11 @@ class Examined:
         """p-values of the tests that share the run's error budget."""
         return [] if self.settled else [e.p_violated for e in self.evidence if e.statistical]
 
+    @property
+    def p_violated(self) -> float:
+        """p-value of "every part of the statement is true for this arm" (Bonferroni over its parts)."""
+        return min(1.0, len(self.statistical) * min(self.statistical))
+
 
 def examine(claim: Claim, arm: str, *, full: bool, outcomes: Mapping[Cell, Measured | Failure]) -> Examined:
     """Put the outcomes of one arm together and let every judge of the claim examine them."""
@@ -69,14 +74,22 @@ def provisional(examined: Examined) -> Verdict:
 
 
 def decide(arms: Sequence[Examined]) -> list[ArmResult]:
-    """Conclude all arms of a run: Holm's method over all statistical tests, which share one error budget.
+    """Conclude all arms of a run by Holm's method, the claims in one family, their controls in another.
 
-    Tests that are certain, and those of arms that are settled, are concluded at the family's level and spend nothing.
+    A statement called violated although it is true is a false alarm; a control called violated although it is none
+    is a check that only seems to have teeth. Each kind of error is held below the family's level for the whole run.
+    The unit is the arm, whose tests share its level equally: so a run of many papers asks no more of a control than
+    a run of one, as long as the others are refuted. Tests that are certain, and those of arms that are settled, are
+    concluded at the family's level and spend nothing.
     """
-    levels = iter(holm_levels([p for arm in arms for p in arm.statistical]))
+    shares: dict[int, float] = {}
+    for is_control in (False, True):
+        family = [i for i, arm in enumerate(arms) if bool(arm.name) is is_control and arm.statistical]
+        levels = holm_levels([arms[i].p_violated for i in family])
+        shares |= {i: level / len(arms[i].statistical) for i, level in zip(family, levels, strict=True)}
     results = []
-    for arm in arms:
-        own = [next(levels) if e.statistical and not arm.settled else FAMILY_LEVEL for e in arm.evidence]
+    for i, arm in enumerate(arms):
+        own = [shares.get(i, FAMILY_LEVEL) if e.statistical else FAMILY_LEVEL for e in arm.evidence]
         verdicts = [conclude(e, level_violated=level) for e, level in zip(arm.evidence, own, strict=True)]
         results.append(
             ArmResult(

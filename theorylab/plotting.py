@@ -89,11 +89,16 @@ def save(result: ClaimResult, folder: str | Path) -> tuple[Path, Path]:
     paper, name = result.id.split("/")
     target = Path(folder) / paper
     target.mkdir(parents=True, exist_ok=True)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     figure = draw(result)
     svg, png = io.BytesIO(), io.BytesIO()
+    # By their canvases: savefig would draw everything once more for each file, to lay out what is laid out already.
     with _style():
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "theorylab", "Title": result.id})
-        figure.savefig(png, format="png", metadata={"Software": "theorylab"})
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": "theorylab"})  # type: ignore[no-untyped-call]
+        description = {"Date": None, "Creator": "theorylab", "Title": result.id}
+        FigureCanvasSVG(figure).print_svg(svg, metadata=description)  # type: ignore[no-untyped-call]
     paths = target / f"{name}.svg", target / f"{name}.png"
     write_atomically(paths[0], _shortened(svg.getvalue().decode()))
     write_atomically(paths[1], png.getvalue())

@@ -10,7 +10,8 @@ import numpy as np
 
 #: One-sided level at which "upheld" is concluded: the displayed 95 % interval lies where it must.
 UPHELD_LEVEL = 0.025
-#: Chance that a run in which every statement is true contains a false "violated" (shared by Holm's method).
+#: Chance that a run contains a false "violated" about a true statement, shared by all claims of the run (Holm's
+#: method); the same again for its controls.
 FAMILY_LEVEL = 0.01
 
 
