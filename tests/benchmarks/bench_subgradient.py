@@ -116,7 +116,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Benchmark the sub-gradient method.")
     parser.add_argument("--quick", action="store_true", help="fewer steps and repeats: a few seconds")
-    parser.add_argument("--arms", type=int, default=16, help="arms that run stacked (default 16)")
+    parser.add_argument("--arms", type=int, default=32, help="arms that run stacked (default 32)")
     options = parser.parse_args()
     if options.arms < 2:
         parser.error(f"--arms {options.arms}: must be at least 2")
