@@ -72,6 +72,9 @@ def gauss_rate(axis: str, rng: np.random.Generator, *, method: str = "geometric"
     0.2$ of $N(0, 100)$ outliers, under which SubGM keeps its rates (Remark 30) and least squares no longer sees
     $\nu_g$.
 
+    **Chosen after measuring.** The number of seeds was raised from 8 to 12 after an undecided run at another seed;
+    the tolerance was fixed before.
+
     **Reference.** Ma and Fattahi, JMLR 24(96), 2023, Corollary 29.
     """
     along = instances_along(axis, share, rng)
@@ -174,6 +177,9 @@ def gauss_rank_free(
     within a factor 1.1 of each other in every run. (Against the exact rank a single run may lose more: there the
     excess part that grows from $\alpha$ is absent.) The control is least squares from half the true size, which gains
     a third over $\ell_1$ at the exact rank (in theory $\sqrt{\pi/2}$) and loses it again at higher ones.
+
+    **Chosen after measuring.** That 1.1 is asked of the mean against the exact rank was settled after measuring: 6 of
+    40 single runs exceeded it, up to 1.27.
 
     **Reference.** Ma and Fattahi, JMLR 24(96), 2023, Corollary 29.
     """
