@@ -79,6 +79,8 @@ def result(own: ArmResult, *controls: ArmResult, **more: Any) -> ClaimResult:
         "budget": "quick",
         "seed": 0,
         "versions": {"theorylab": "0.1.0"},
+        "judges": ("made up: at_most='bound'",),
+        "sources": "",
         "arm": own,
         "controls": controls,
         "hypotheses": (

@@ -88,10 +88,11 @@ def spawn_key(claim: Claim, cell: Cell, points: tuple[Any, ...]) -> tuple[int, .
     that a new point or claim shifts no other. A trajectory's does not depend on its checkpoints: the quick and the
     full budget follow the same runs.
     """
-    return (*_words(claim.id), *_words(place_of(cell, points)), cell.replicate)
+    return (*words_of(claim.id), *words_of(place_of(cell, points)), cell.replicate)
 
 
-def _words(text: str) -> tuple[int, int]:
+def words_of(text: str) -> tuple[int, int]:
+    """Return a 64-bit hash of a text as two 32-bit words, for the spawn key of a stream."""
     digest = sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
 

@@ -17,7 +17,7 @@ from typing import Any
 from theorylab.judges import Judge
 from theorylab.verdicts import Guarantee, Mode, Verdict
 
-_SLUG = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
+SLUG = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
 _EXPECTED = {v.word: v for v in (Verdict.UPHELD, Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.NOT_APPLICABLE)}
 
 
@@ -35,7 +35,7 @@ class Paper:
     reference: str
 
     def __post_init__(self) -> None:
-        if not _SLUG.fullmatch(self.slug):
+        if not SLUG.fullmatch(self.slug):
             raise ClaimError(f"slug={self.slug!r} must be lower-case words joined by - or _")
 
 
@@ -240,7 +240,7 @@ def _check(
     expected: str,
     reason: str,
 ) -> None:
-    if not _SLUG.fullmatch(name):
+    if not SLUG.fullmatch(name):
         raise ClaimError(f"{label}: id={name!r} must be lower-case words joined by hyphens")
     if not statement.strip():
         raise ClaimError(f"{label}: the function has no docstring; the docstring is the theorem")

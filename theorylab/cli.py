@@ -1,4 +1,4 @@
-"""The command line: ``theorylab verify | list | show``, and the same for one file of claims.
+"""The command line: ``theorylab verify | list | show | report``, and ``verify`` for one file of claims.
 
 Exit codes: 0 all as expected; 1 a verdict differs from the expected one or a control was not refuted; 2 usage error;
 3 something could not be measured, was undecided or could not be written; 130 interrupted; 141 broken pipe.
@@ -104,28 +104,57 @@ def list_claims(as_json: bool, folder: Path | None) -> None:
     from theorylab.finding import claim_files, select
 
     with _clean_stdout(as_json) as stdout:
-        claims = select((), claim_files(folder))
+        found = select((), claim_files(folder))
     if as_json:
-        _print_json({"claims": [_entry(claim) for claim in claims]}, stdout)
+        pictures = [{"id": item.id, "paper": item.paper.slug, "title": item.title} for item in found.pictures]
+        _print_json({"claims": [_entry(claim) for claim in found.claims], "pictures": pictures}, stdout)
         return
     from theorylab.console import console_for, show_list
 
-    show_list(console_for(stdout), claims)
+    show_list(console_for(stdout), found.claims, found.pictures)
 
 
 @commands.command()
 @click.argument("claim", metavar="PAPER/CLAIM")
 @_folder_option
 def show(claim: str, folder: Path | None) -> None:
-    """Show a claim in full: statement, hypotheses, sweep, thresholds, controls, how to reproduce it."""
-    from theorylab.console import console_for, say, show_claim
+    """Show a claim in full: statement, hypotheses, sweep, thresholds, controls, how to reproduce it. Or a picture."""
+    from theorylab.claims import Claim
+    from theorylab.console import console_for, say, show_claim, show_picture
     from theorylab.finding import claim_files, select
 
     console = console_for(sys.stdout)
-    for position, found in enumerate(select((claim,), claim_files(folder))):
+    found = select((claim,), claim_files(folder))
+    for position, item in enumerate(found.items):
         if position:
             say(console)
-        show_claim(console, found)
+        if isinstance(item, Claim):
+            show_claim(console, item)
+        else:
+            show_picture(console, item)
+
+
+@commands.command()
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results folder."
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("figures/index.html"),
+    show_default=True,
+    help="The page.",
+)
+@_folder_option
+def report(results: Path, out: Path, folder: Path | None) -> None:
+    """Write one page that holds everything: verdicts, findings, statements, figures. It runs nothing."""
+    from theorylab.console import console_for, say
+    from theorylab.finding import claim_files
+    from theorylab.report.page import write_page
+
+    console = console_for(sys.stdout)
+    for sentence in write_page(results, claim_files(folder), out):
+        say(console, sentence)
 
 
 def _entry(claim: Claim) -> dict[str, str]:
@@ -143,15 +172,21 @@ def _entry(claim: Claim) -> dict[str, str]:
 def _verify(names: Sequence[str], files: Callable[[], Sequence[Path]], options: _Options) -> int:
     from theorylab import console
     from theorylab.finding import select
+    from theorylab.outputs import write_all
     from theorylab.runner import run
+    from theorylab.store import open_store
+    from theorylab.unfinished import Begun, mark, unmark
 
     # With --json whatever a claim prints, in this process or in a worker, goes to stderr.
     with _clean_stdout(options.as_json) as stdout:
         try:
-            claims = select(names, files())
+            found = select(names, files())
+            ids = [claim.id for claim in found.claims]
+            open_store(options.results)
+            mark(options.results, ids, Begun("full" if options.full else "quick", options.seed))
             with console.progress(sys.stderr, quiet=options.quiet) as on_event:
                 results = run(
-                    claims,
+                    found.claims,
                     full=options.full,
                     seed=options.seed,
                     workers=options.workers,
@@ -161,43 +196,38 @@ def _verify(names: Sequence[str], files: Callable[[], Sequence[Path]], options: 
                     fresh=options.fresh,
                     on_event=on_event,
                 )
-            _write(results, options)
+            drawn = write_all(
+                results,
+                found.pictures if options.figures else (),
+                options.results,
+                figures=options.figures,
+                seed=options.seed,
+                workers=options.workers,
+            )
+            unmark(options.results, ids)
         except KeyboardInterrupt:
             kept = options.results / "store"
             print(f"Interrupted. What is finished is kept in {kept}: the same command resumes.", file=sys.stderr)
             return _INTERRUPTED
+    code = exit_code(results, drawn.failures)
     if options.as_json:
         from theorylab.results import claim_json
 
-        _print_json({"ok": exit_code(results) == 0, "claims": [claim_json(result) for result in results]}, stdout)
+        claims = [claim_json(result) for result in results]
+        pictures = [{"id": name, "failure": failure} for name, failure in drawn.pictures.items()]
+        failed = list(drawn.figures.values())
+        _print_json({"ok": code == 0, "claims": claims, "pictures": pictures, "figures_failed": failed}, stdout)
     else:
         screen = console.console_for(stdout)
         console.show_results(screen, results, quiet=options.quiet)
-        console.show_summary(screen, results, options.results, figures=options.figures, quiet=options.quiet)
-    return exit_code(results)
+        console.show_summary(
+            screen, results, options.results, figures=options.figures, quiet=options.quiet, drawn=drawn
+        )
+    return code
 
 
-def _write(results: Sequence[ClaimResult], options: _Options) -> None:
-    from theorylab.backends import crew, spread
-    from theorylab.results import write
-
-    for result in results:
-        write(result, options.results)
-    if options.figures:
-        # A figure takes half a second; processes, because matplotlib is not made for threads.
-        artists = crew("loky", options.workers if len(results) > 4 else 1)
-        for _ in spread(_draw, [(result, options.results) for result in results], artists):
-            pass
-
-
-def _draw(task: tuple[ClaimResult, Path]) -> None:
-    from theorylab.plotting import save
-
-    save(*task)
-
-
-def exit_code(results: Sequence[ClaimResult]) -> int:
-    """Return 0 if all is as expected, 1 if a verdict or a control differs, 3 if something stayed undecided."""
+def exit_code(results: Sequence[ClaimResult], not_drawn: Sequence[str] = ()) -> int:
+    """Return 0 if all is as expected, 1 if a verdict or control differs, 3 if something was undecided or not drawn."""
     from theorylab.verdicts import Verdict
 
     surprises = [result.arm.verdict for result in results if not result.as_expected]
@@ -205,7 +235,7 @@ def exit_code(results: Sequence[ClaimResult]) -> int:
     undecided = (Verdict.INCONCLUSIVE, Verdict.COULD_NOT_MEASURE)
     if any(verdict not in undecided for verdict in surprises):
         return _DIFFERS
-    return _NOT_MEASURED if surprises else 0
+    return _NOT_MEASURED if surprises or not_drawn else 0
 
 
 @contextmanager

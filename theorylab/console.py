@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from theorylab.judges import described
+from theorylab.outputs import NOTHING_DRAWN, Drawn
 from theorylab.results import ArmResult, ClaimResult, readable_point
 from theorylab.verdicts import Verdict, conclude
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from theorylab.claims import Claim
+    from theorylab.pictures import Picture
     from theorylab.runner import Progress
 
 _SYMBOLS = {
@@ -200,9 +202,18 @@ def _to_decide(arm: ArmResult) -> str:
     return "; ".join(f"{evidence.judge}: to decide, {evidence.would_decide}" for evidence in open_tests)
 
 
-def show_summary(console: Console, results: Sequence[ClaimResult], folder: Path, *, figures: bool, quiet: bool) -> None:
-    """Print the findings, where everything was written, and the line that counts."""
+def show_summary(
+    console: Console,
+    results: Sequence[ClaimResult],
+    folder: Path,
+    *,
+    figures: bool,
+    quiet: bool,
+    drawn: Drawn = NOTHING_DRAWN,
+) -> None:
+    """Print the findings, what could not be drawn, where everything was written, and the line that counts."""
     sentences = [s for result in results for s in findings(result, folder) if not (quiet and result.ok)]
+    sentences += drawn.failures
     if sentences:
         say(console)
         say(console, "Findings", style="bold")
@@ -212,11 +223,15 @@ def show_summary(console: Console, results: Sequence[ClaimResult], folder: Path,
         what = "Results and figures" if figures else "Results"
         say(console)
         say(console, f"{what}: {folder}/<paper>/<claim>.json, .csv{', .svg, .png' * figures}")
-        say(console, f"One claim in full: theorylab show {results[0].id}" if results else "There was nothing to run.")
+        if drawn.pictures:
+            count = len(drawn.pictures)
+            say(console, f"{count} picture{'s' * (count != 1)}: {folder}/<paper>/pictures/<picture>.svg, .png, .json")
+        if results:
+            say(console, f"One claim in full: theorylab show {results[0].id}")
     expected = sum(result.as_expected for result in results)
     controls = [result.refuted(control) for result in results for control in result.controls]
     seconds = sum(result.seconds for result in results)
-    all_good = all(result.ok for result in results)
+    all_good = all(result.ok for result in results) and not drawn.failures
     say(
         console,
         f"{expected} of {len(results)} claims as expected, {sum(controls)} of {len(controls)} controls as they must be "
@@ -225,15 +240,31 @@ def show_summary(console: Console, results: Sequence[ClaimResult], folder: Path,
     )
 
 
-def show_list(console: Console, claims: Sequence[Claim]) -> None:
-    """Print id, source, kind and title of every claim, by paper."""
-    for slug, paper in {claim.paper.slug: claim.paper for claim in claims}.items():
+def show_list(console: Console, claims: Sequence[Claim], pictures: Sequence[Picture]) -> None:
+    """Print id, source, kind and title of every claim and the title of every picture, by paper."""
+    papers = [claim.paper for claim in claims] + [picture.paper for picture in pictures]
+    for slug, paper in {paper.slug: paper for paper in papers}.items():
         say(console, f"{paper.title} ({paper.authors})", style="bold")
         for claim in (claim for claim in claims if claim.paper.slug == slug):
             say(console, claim.id, indent=2)
             say(console, claim.title, indent=6)
             say(console, f"{claim.source}; {claim.guarantee.value}, {claim.mode.value}", indent=6, style="dim")
+        for picture in (picture for picture in pictures if picture.paper.slug == slug):
+            say(console, picture.id, indent=2)
+            say(console, picture.title, indent=6)
+            say(console, "picture", indent=6, style="dim")
         say(console)
+
+
+def show_picture(console: Console, picture: Picture) -> None:
+    """Print title and caption of a picture and the command that draws it."""
+    say(console, picture.id, style="bold")
+    say(console, f"{picture.paper.title}. {picture.paper.authors}. {picture.paper.reference}")
+    say(console)
+    say(console, f"{picture.title}.\n\n{picture.caption}".strip(), indent=2)
+    say(console)
+    say(console, "Draw it", style="bold")
+    say(console, f"theorylab verify {picture.id}", indent=2)
 
 
 def show_claim(console: Console, claim: Claim) -> None:
@@ -253,7 +284,7 @@ def show_claim(console: Console, claim: Claim) -> None:
             f"quick: {_points(sweep.quick)}; {budget.quick} seeds a point",
             f"full: {_points(sweep.full)}; {budget.full} seeds a point",
         ],
-        "Judged": [_judge(judge) for judge in claim.judges],
+        "Judged": [described(judge) for judge in claim.judges],
         f"Controls, which must come out {claim.control_verdict.word}": [
             f"{control.name} ({', '.join(f'{key}={value!r}' for key, value in control.settings.items())})"
             for control in claim.controls
@@ -272,9 +303,3 @@ def _points(points: Sequence[Any]) -> str:
     if len(names) > 10:
         names = [*names[:4], "…", *names[-2:], f"({len(points)} values)"]
     return ", ".join(names)
-
-
-def _judge(judge: Any) -> str:
-    name, fields = judge.name, dataclasses.fields(judge) if dataclasses.is_dataclass(judge) else ()
-    options = [(field.name, getattr(judge, field.name)) for field in fields if field.init]
-    return f"{name}: " + ", ".join(f"{option}={value!r}" for option, value in options if value is not None)

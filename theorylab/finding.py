@@ -1,14 +1,16 @@
-"""Where claims are found: the files of ``verify/``, and the claims that a command names."""
+"""Where claims and pictures are found: the files of ``verify/``, and what a command names of them."""
 
 from __future__ import annotations
 
 import difflib
 import traceback
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import theorylab
 from theorylab.claims import Claim, ClaimError, claims_of, load_file
+from theorylab.pictures import Picture, pictures_of
 
 
 def claim_files(folder: Path | None = None) -> list[Path]:
@@ -38,10 +40,24 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
 
 
-def load_claims(path: Path) -> list[Claim]:
-    """Return the claims of a file; raises ClaimError, which names the file and the line, when it does not import."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Claims and pictures, of files or of the names that a command was given."""
+
+    claims: list[Claim]
+    pictures: list[Picture]
+
+    @property
+    def items(self) -> list[Claim | Picture]:
+        """Claims first, then pictures."""
+        return [*self.claims, *self.pictures]
+
+
+def load_content(path: Path) -> Found:
+    """Return claims and pictures of a file; raises ClaimError, naming file and line, when it does not import."""
     try:
-        return claims_of(load_file(path))
+        module = load_file(path)
+        return Found(claims_of(module), pictures_of(module))
     except ClaimError as error:
         raise ClaimError(f"{path.name}: {error}") from error
     except (Exception, SystemExit) as error:
@@ -53,59 +69,70 @@ def load_claims(path: Path) -> list[Claim]:
         raise ClaimError(f"{where}: the file does not import: {type(error).__name__}: {said}") from error
 
 
-def select(names: Sequence[str], files: Sequence[Path]) -> list[Claim]:
-    """Return the claims that ``names`` (papers, ``paper/claim`` or claims) stand for, each once; without names, all.
+def select(names: Sequence[str], files: Sequence[Path]) -> Found:
+    """Return what ``names`` (papers, ``paper/claim``, ``paper/picture``, or these alone) stand for; without names, all.
 
     When every named paper has a file of its name, only these files are imported. Raises ClaimError for a name that
-    nothing has, with the nearest names, and for an id that two claims share.
+    nothing has, with the nearest names, and for an id that two claims or pictures share.
     """
     by_name = {_normal(path.stem): path for path in files}
     papers = [_normal(name).partition("/")[0] for name in names]
     chosen = [by_name[paper] for paper in dict.fromkeys(papers) if paper in by_name]
     if names and len(chosen) == len(set(papers)):
-        claims = _all_claims(chosen)
-        if all(_matches(name, claims) for name in names):
-            return _matching(names, claims)
-    claims = _all_claims(files)
+        found = _everything(chosen)
+        if all(_matches(name, found) for name in names):
+            return _matching(names, found)
+    found = _everything(files)
     for name in names:
-        if not _matches(name, claims):
-            raise ClaimError(f"no paper or claim is called {name!r}; {_nearest(name, claims)}")
-    return _matching(names, claims)
+        if not _matches(name, found):
+            raise ClaimError(f"no paper or claim is called {name!r}; {_nearest(name, found)}")
+    return _matching(names, found)
 
 
-def _all_claims(files: Iterable[Path]) -> list[Claim]:
-    found: dict[str, tuple[Claim, Path]] = {}
+def _everything(files: Iterable[Path]) -> Found:
+    seen: dict[str, tuple[Claim | Picture, Path]] = {}
     for path in files:
-        for claim in load_claims(path):
-            if found.setdefault(claim.id, (claim, path))[0] is not claim:
-                raise ClaimError(f"{claim.id}: two claims have this id, in {found[claim.id][1].name} and {path.name}")
-    return [claim for claim, _ in found.values()]
+        content = load_content(path)
+        for item in content.items:
+            known, other = seen.setdefault(item.id, (item, path))
+            if known is not item:
+                kinds = "claims" if isinstance(known, Claim) and isinstance(item, Claim) else "claims or pictures"
+                raise ClaimError(f"{item.id}: two {kinds} have this id, in {other.name} and {path.name}")
+    items = [item for item, _ in seen.values()]
+    return Found(
+        [item for item in items if isinstance(item, Claim)], [item for item in items if isinstance(item, Picture)]
+    )
 
 
 def _normal(name: str) -> str:
     return name.strip("/").replace("_", "-")
 
 
-def _names(claim: Claim) -> tuple[str, ...]:
-    identity = _normal(claim.id)
+def _names(item: Claim | Picture) -> tuple[str, ...]:
+    identity = _normal(item.id)
     return identity, *identity.split("/")
 
 
-def _matches(name: str, claims: Iterable[Claim]) -> list[Claim]:
-    return [claim for claim in claims if _normal(name) in _names(claim)]
+def _matches(name: str, found: Found) -> bool:
+    return any(_normal(name) in _names(item) for item in found.items)
 
 
-def _matching(names: Sequence[str], claims: Sequence[Claim]) -> list[Claim]:
+def _matching(names: Sequence[str], found: Found) -> Found:
     if not names:
-        return list(claims)
-    return [claim for claim in claims if any(_matches(name, [claim]) for name in names)]
+        return found
+    wanted = {_normal(name) for name in names}
+    return Found(
+        [claim for claim in found.claims if wanted & {*_names(claim)}],
+        [picture for picture in found.pictures if wanted & {*_names(picture)}],
+    )
 
 
-def _nearest(name: str, claims: Sequence[Claim]) -> str:
-    known = {_normal(part): part for claim in claims for part in (claim.id, *claim.id.split("/"))}
+def _nearest(name: str, found: Found) -> str:
+    ids = [item.id for item in found.items]
+    known = {_normal(part): part for identity in ids for part in (identity, *identity.split("/"))}
     near = difflib.get_close_matches(_normal(name), known, n=3, cutoff=0.5)
     near = near or [other for other in known if _normal(name) in other][:3]
     if near:
         return f"did you mean {' or '.join(known[other] for other in near)}?"
-    papers = ", ".join(dict.fromkeys(claim.paper.slug for claim in claims))
+    papers = ", ".join(dict.fromkeys(claim.paper.slug for claim in found.claims))
     return f"there are the papers {papers}; 'theorylab list' shows all claims" if papers else "there are no claims"

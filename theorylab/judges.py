@@ -17,7 +17,8 @@ judge                  states
 
 from __future__ import annotations
 
-from typing import Protocol
+import dataclasses
+from typing import Any, Protocol
 
 from theorylab.bound_judges import Equals, EveryRun, InExpectation, Ordered, WithProbability
 from theorylab.measurements import Measurements
@@ -36,6 +37,7 @@ __all__ = [
     "RateAtMost",
     "RateExactly",
     "WithProbability",
+    "described",
 ]
 
 
@@ -56,3 +58,14 @@ class Judge(Protocol):
 
     def examine(self, data: Measurements) -> Evidence:
         """Return the evidence for or against the statement; raises ValueError when a quantity is missing."""
+
+
+def described(judge: Any) -> str:
+    """Return a judge and its thresholds in words.
+
+    >>> described(RateAtMost(measured="error", rate=-0.5))
+    "rate at most: measured='error', rate=-0.5, margin=0.05, typical=False"
+    """
+    name, fields = judge.name, dataclasses.fields(judge) if dataclasses.is_dataclass(judge) else ()
+    options = [(field.name, getattr(judge, field.name)) for field in fields if field.init]
+    return f"{name}: " + ", ".join(f"{option}={value!r}" for option, value in options if value is not None)

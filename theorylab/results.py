@@ -65,7 +65,10 @@ class ArmResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimResult:
-    """Everything a run found about one claim."""
+    """Everything a run found about one claim.
+
+    ``judges`` are its judges with their thresholds, in words; ``sources`` is the hash of all it was computed with.
+    """
 
     id: str
     paper: str
@@ -85,6 +88,8 @@ class ClaimResult:
     budget: str
     seed: int
     versions: Mapping[str, str]
+    judges: tuple[str, ...]
+    sources: str
     arm: ArmResult
     controls: tuple[ArmResult, ...]
     hypotheses: tuple[AuditedHypothesis, ...]
@@ -217,6 +222,8 @@ def document_json(result: ClaimResult) -> dict[str, Any]:
             "budget": result.budget,
             "seed": result.seed,
             "versions": result.versions,
+            "judges": result.judges,
+            "sources": result.sources,
             "notes": result.notes,
         }
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from theorylab import backends, judging
 from theorylab.cells import Cell, Measured, canonical, cells_of, place_of, spawn_key
 from theorylab.claims import Claim, ClaimError
+from theorylab.judges import described
 from theorylab.judging import Examined
 from theorylab.results import ArmResult, ClaimResult, Failure
 from theorylab.schedule import Chunk, Queue, chunks, run_chunk
@@ -47,6 +48,7 @@ class _Track:
     """The state of one claim during a run."""
 
     claim: Claim
+    sources: str
     keys: dict[Cell, str]
     outcomes: dict[Cell, Measured | Failure] = field(default_factory=dict)
     stored: int = 0
@@ -143,7 +145,7 @@ def _prepare(blank: Chunk, claim: Claim, crew: backends.Crew, fresh: bool) -> tu
     full, seed, store, sources = blank.full, blank.seed, blank.store, blank.sources
     points = claim.sweep.points(full)
     keys = {cell: cell_key(claim, cell, full=full, seed=seed, sources=sources) for cell in cells_of(claim, full)}
-    track = _Track(claim, keys)
+    track = _Track(claim, sources, keys)
     for cell, key in keys.items() if not fresh else ():
         try:
             measured = store.get(key)
@@ -212,6 +214,8 @@ def _result(track: _Track, arms: Sequence[ArmResult], full: bool, seed: int) -> 
         budget="full" if full else "quick",
         seed=seed,
         versions=versions(),
+        judges=tuple(described(judge) for judge in claim.judges),
+        sources=track.sources,
         arm=arms[0],
         controls=tuple(arms[1:]),
         hypotheses=judging.audited(claim, track.outcomes),

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -123,24 +123,31 @@ def cell_key(claim: Claim, cell: Cell, *, full: bool, seed: int, sources: str) -
 
 def file_of(claim: Claim) -> Path:
     """Return the file in which a claim is written; raises ValueError when it was typed into a session."""
-    path = getattr(sys.modules.get(claim.function.__module__), "__file__", None)
+    return file_that_holds(claim.function, claim.id)
+
+
+def file_that_holds(function: Callable[..., Any], name: str) -> Path:
+    """Return the file of a function; raises ValueError, which calls it by ``name``, when it is in none."""
+    path = getattr(sys.modules.get(function.__module__), "__file__", None)
     if path is None or not Path(path).is_file():
-        raise ValueError(f"{claim.id}: its function is not in a file (file={path!r}); write it to a file to run it")
+        raise ValueError(f"{name}: its function is not in a file (file={path!r}); write it to a file to run it")
     return Path(path).resolve()
 
 
 def sources_of(file: Path) -> str:
     """Return a hash of all that a claim in ``file`` computes with, read from disk now.
 
-    It covers every .py of theorylab, every .py of ``problems`` beside ``verify``, the file itself (its whole folder
-    when that lies inside ``verify``), and the versions of Python and of the numerical libraries.
+    It covers every .py of theorylab (but not of its page, which only shows results), every .py of ``problems`` beside
+    ``verify``, the file itself (its whole folder when that lies inside ``verify``), and the versions of Python and of
+    the numerical libraries.
     """
     root = root_of(file)
     engine, problems = Path(theorylab.__file__).parent, root / "problems"
     in_own_folder = file.parent not in (root, root / "verify")
     claims = list(file.parent.rglob("*.py")) if in_own_folder else [file]
     total = sha256(canonical((platform.python_version(), *(_version(name) for name in _LIBRARIES))).encode())
-    for base, paths in ((engine, engine.rglob("*.py")), (problems, problems.rglob("*.py")), (file.parent, claims)):
+    computing = [path for path in engine.rglob("*.py") if engine / "report" not in path.parents]
+    for base, paths in ((engine, computing), (problems, problems.rglob("*.py")), (file.parent, claims)):
         for path in sorted(paths):
             content = sha256(path.read_bytes()).hexdigest()
             total.update(f"{path.relative_to(base).as_posix()}:{content}\n".encode())
