@@ -13,6 +13,7 @@ import pytest
 from test_cli import ROOT, theorylab
 
 from theorylab import store
+from theorylab.unfinished import Begun, unfinished
 
 
 @pytest.fixture
@@ -162,8 +163,10 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_resume(clone, capsys):
     assert theorylab("verify") == 130
     out, err = capsys.readouterr()
     assert out == "" and "the same command resumes" in err and "Traceback" not in err
+    assert unfinished(Path("results")) == {"small-numbers/holds": Begun("quick", 0)}
     Path("again").touch()
     assert theorylab("verify") == 0
+    assert unfinished(Path("results")) == {}
     assert "from the store" in capsys.readouterr().err
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from theorylab.claims import claims_of, load_file
+from theorylab.pictures import pictures_of
 from theorylab.verdicts import Verdict
 
 FILES = sorted((Path(__file__).resolve().parents[1] / "verify").glob("*.py"))
 MODULES = {path.stem: load_file(path) for path in FILES}
 CLAIMS = [claim for module in MODULES.values() for claim in claims_of(module)]
+PICTURES = [picture for module in MODULES.values() for picture in pictures_of(module)]
 each_claim = pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 THRESHOLDS = {
     "at_most", "at_least", "rate", "margin", "delta", "relative", "absolute", "between", "factor",
@@ -47,7 +49,8 @@ def test_no_claim_shadows_another(path):
 
 
 def test_ids_are_unique():
-    repeated = [name for name, count in Counter(claim.id for claim in CLAIMS).items() if count > 1]
+    ids = [claim.id for claim in CLAIMS] + [picture.id for picture in PICTURES]
+    repeated = [name for name, count in Counter(ids).items() if count > 1]
     assert not repeated
 
 
@@ -84,3 +87,9 @@ def test_another_verdict_than_upheld_has_its_reason(claim):
 def test_the_full_budget_is_at_least_the_quick_one(claim):
     assert len(claim.sweep.full) >= len(claim.sweep.quick)
     assert claim.replicates.full >= claim.replicates.quick
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.id)
+def test_a_picture_has_a_plain_title_and_a_caption(picture):
+    assert len(picture.title) <= 120 and "$" not in picture.title
+    assert picture.caption, "the docstring says below its first line what to look at"

@@ -56,7 +56,10 @@ ORDER = ["verdicts", "audit", "intervals", "measurements", "rates", "judges", "c
 
 @pytest.mark.parametrize("low", ORDER)
 def test_the_engine_is_layered(low):
-    later = {f"theorylab.{name}" for name in [*ORDER[ORDER.index(low) + 1 :], "cli", "plotting", "testing"]}
+    later = {
+        f"theorylab.{name}"
+        for name in [*ORDER[ORDER.index(low) + 1 :], "cli", "plotting", "pictures", "outputs", "testing"]
+    }
     assert not imported(ROOT / "theorylab" / f"{low}.py") & later
 
 

@@ -1,4 +1,4 @@
-"""The quick budget of every published claim: one test a claim, one a control."""
+"""The quick budget of every published claim: one test a claim, one a control, one a picture."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from theorylab.claims import claims_of, load_file
+from theorylab.pictures import pictures_of, save_picture
 from theorylab.runner import run
 
 FILES = sorted((Path(__file__).resolve().parents[1] / "verify").glob("*.py"))
 CLAIMS = [claim for path in FILES for claim in claims_of(load_file(path))]
 CONTROLS = [(claim, control) for claim in CLAIMS for control in claim.controls]
+PICTURES = [picture for path in FILES for picture in pictures_of(load_file(path))]
 pytestmark = pytest.mark.claims
 
 
@@ -37,3 +39,8 @@ def test_control_is_refuted(claim, control, results):
     (arm,) = (arm for arm in result.controls if arm.name == control.name)
     said = "; ".join([e.sentence for e in arm.evidence] + [f.message for f in arm.failures])
     assert result.refuted(arm), f"{arm.verdict.value}: {said}"
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.id)
+def test_picture_is_drawn(picture, tmp_path):
+    assert save_picture(picture, tmp_path) == ""

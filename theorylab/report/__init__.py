@@ -1,0 +1,1 @@
+"""The page: one self-contained HTML file made from stored results."""
