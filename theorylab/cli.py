@@ -1,4 +1,4 @@
-"""The command line: ``theorylab verify | list | show | report``, and ``verify`` for one file of claims.
+"""The command line: ``theorylab verify | list | show | report | demo | new``, and ``verify`` for one file of claims.
 
 Exit codes: 0 all as expected; 1 a verdict differs from the expected one or a control was not refuted; 2 usage error;
 3 something could not be measured, was undecided or could not be written; 130 interrupted; 141 broken pipe.
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from theorylab import __version__
+from theorylab.page_commands import demo, folder_option, new, report
 
 if TYPE_CHECKING:
     from theorylab.claims import Claim
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
 _BACKENDS = ("loky", "threading", "dask")  # theorylab.backends.BACKENDS, without the time to import it
 _DIFFERS, _USAGE, _NOT_MEASURED, _INTERRUPTED, _BROKEN_PIPE = 1, 2, 3, 130, 141
 
-_folder_option = click.option(
-    "--folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of claim files, instead of the nearest verify/.",
-)
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 
 
@@ -88,7 +84,7 @@ def commands() -> None:
 @commands.command()
 @click.argument("names", metavar="[PAPER[/CLAIM]]...", nargs=-1)
 @_run_options
-@_folder_option
+@folder_option
 def verify(names: tuple[str, ...], folder: Path | None, **options: Any) -> int:
     """Run claims and judge them: all, those of a PAPER, or single ones. An interrupted run resumes."""
     from theorylab.finding import claim_files
@@ -98,7 +94,7 @@ def verify(names: tuple[str, ...], folder: Path | None, **options: Any) -> int:
 
 @commands.command("list")
 @_json_option
-@_folder_option
+@folder_option
 def list_claims(as_json: bool, folder: Path | None) -> None:
     """List all claims with their sources and kinds, running nothing."""
     from theorylab.finding import claim_files, select
@@ -116,7 +112,7 @@ def list_claims(as_json: bool, folder: Path | None) -> None:
 
 @commands.command()
 @click.argument("claim", metavar="PAPER/CLAIM")
-@_folder_option
+@folder_option
 def show(claim: str, folder: Path | None) -> None:
     """Show a claim in full: statement, hypotheses, sweep, thresholds, controls, how to reproduce it. Or a picture."""
     from theorylab.claims import Claim
@@ -134,27 +130,8 @@ def show(claim: str, folder: Path | None) -> None:
             show_picture(console, item)
 
 
-@commands.command()
-@click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results folder."
-)
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("figures/index.html"),
-    show_default=True,
-    help="The page.",
-)
-@_folder_option
-def report(results: Path, out: Path, folder: Path | None) -> None:
-    """Write one page that holds everything: verdicts, findings, statements, figures. It runs nothing."""
-    from theorylab.console import console_for, say
-    from theorylab.finding import claim_files
-    from theorylab.report.page import write_page
-
-    console = console_for(sys.stdout)
-    for sentence in write_page(results, claim_files(folder), out):
-        say(console, sentence)
+for command in (report, demo, new):
+    commands.add_command(command)
 
 
 def _entry(claim: Claim) -> dict[str, str]:

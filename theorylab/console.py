@@ -85,32 +85,39 @@ def progress(stream: IO[str], *, quiet: bool) -> Iterator[Callable[[Progress], N
     """Yield what the runner calls with every advance: a bar on a terminal, plain lines elsewhere, nothing if quiet."""
     console = console_for(stream)
     seen: dict[str, Progress] = {}
-    if quiet:
-        yield lambda event: None
-    elif console.is_terminal:
-        with _bar(console) as advance:
-            yield lambda event: _follow(console, seen, event, advance)
-    else:
-        tenths = {0}
-
-        def advance(done: int, total: int) -> None:
-            tenth = 10 * done // max(total, 1)
-            if tenth not in tenths and done < total:
-                tenths.add(tenth)
-                say(console, f"{done} of {total} cells")
-
-        yield lambda event: _follow(console, seen, event, advance)
+    with advancing(console, "cells", quiet=quiet) as advance:
+        yield lambda event: None if quiet else _follow(console, seen, event, advance)
 
 
 @contextmanager
-def _bar(console: Console) -> Iterator[Callable[[int, int], None]]:
+def advancing(console: Console, unit: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Yield what to call with ``(done, total)``: a bar on a terminal, a line a tenth elsewhere, nothing if quiet."""
+    tenths = {0}
+
+    def advance(done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if tenth not in tenths and done < total:
+            tenths.add(tenth)
+            say(console, f"{done} of {total} {unit}")
+
+    if quiet:
+        yield lambda done, total: None
+    elif console.is_terminal:
+        with _bar(console, unit) as move:
+            yield move
+    else:
+        yield advance
+
+
+@contextmanager
+def _bar(console: Console, unit: str) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("cells,"), TimeElapsedColumn(), TextColumn("elapsed,"),
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(f"{unit},"), TimeElapsedColumn(), TextColumn("elapsed,"),
                TimeRemainingColumn(), TextColumn("left"))  # fmt: skip
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("cells", total=None)
+        task = bar.add_task(unit, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

@@ -138,13 +138,15 @@ def sources_of(file: Path) -> str:
     """Return a hash of all that a claim in ``file`` computes with, read from disk now.
 
     It covers every .py of theorylab (but not of its page, which only shows results), every .py of ``problems`` beside
-    ``verify``, the file itself (its whole folder when that lies inside ``verify``), and the versions of Python and of
-    the numerical libraries.
+    ``verify``, the file itself (its whole folder when that lies inside ``verify``; there ``lesson*.py`` count for
+    themselves alone, because no claim imports from them), and the versions of Python and of the numerical libraries.
     """
     root = root_of(file)
     engine, problems = Path(theorylab.__file__).parent, root / "problems"
     in_own_folder = file.parent not in (root, root / "verify")
     claims = list(file.parent.rglob("*.py")) if in_own_folder else [file]
+    if not file.name.startswith("lesson"):
+        claims = [path for path in claims if not path.name.startswith("lesson")]
     total = sha256(canonical((platform.python_version(), *(_version(name) for name in _LIBRARIES))).encode())
     computing = [path for path in engine.rglob("*.py") if engine / "report" not in path.parents]
     for base, paths in ((engine, computing), (problems, problems.rglob("*.py")), (file.parent, claims)):

@@ -28,6 +28,7 @@ from verify.matrix_recovery.outliers import outlier_exact, alpha_floor, rank_agn
 from verify.matrix_recovery.sample_size import sample_rank_free, sample_linear_d, corruption_threshold
 from verify.matrix_recovery.gaussian_noise import gauss_rate, gauss_constant, gauss_rank_free
 from verify.matrix_recovery.outliers import real_spectrum_recovery
+from verify.matrix_recovery.lesson import classroom
 
 if __name__ == "__main__":
     from theorylab.cli import run_file
