@@ -1,7 +1,8 @@
 """Exact hypergradients by an implicit solve, and the constants and certificates that bilevel families share.
 
-Assumptions A1 to A5 are those of Hu, Qiu, Guo, Zhang and Yang, ICML 2023; the bound on the smoothness of F is Lemma 2.2
-of Ghadimi and Wang, Approximation Methods for Bilevel Programming, 2018, with separate constants for x and y.
+Assumptions A1 to A5 are the usual ones of stochastic bilevel optimisation, numbered by us; the bound on the smoothness
+of F is Lemma 2.2 of Ghadimi and Wang, Approximation Methods for Bilevel Programming, 2018, re-derived with separate
+constants for x and y.
 """
 
 from dataclasses import dataclass

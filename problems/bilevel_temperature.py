@@ -4,7 +4,7 @@
     f_i(x, w) = (1/n') sum_k log(1 + exp(-y'_k <a'_k, w> / t_i))                                  (validation samples)
 
 One block is one temperature ``t_i``; ``x`` in R^n are logits of the samples' weights. Hu, Qiu, Guo, Zhang and Yang,
-Blockwise Stochastic Variance-Reduced Methods, ICML 2023, Section 4, run it with a hundred temperatures on larger data.
+Blockwise Stochastic Variance-Reduced Methods, ICML 2023, run it with a hundred temperatures on larger data.
 """
 
 from dataclasses import dataclass

@@ -7,8 +7,8 @@ only, ``h_i(w_t; xi)`` and ``h_i(w_{t-1}; xi)`` at the same sample. Every rule h
     not sampled:  u_i <- rest u_i
 
 so that a kernel holds one line and a rule is four numbers. Sources: STORM, Cutkosky and Orabona, NeurIPS 2019; MSVR,
-Jiang, Li, Wang, Zhang and Yang, NeurIPS 2022; RSVRB, Guo, Hu, Zhang and Yang, arXiv 2105.02266; all compared in Hu,
-Qiu, Guo, Zhang and Yang, ICML 2023, whose alpha, beta and gamma these are.
+Jiang, Li, Wang, Zhang and Yang, NeurIPS 2022; RSVRB, Guo, Hu, Zhang and Yang, arXiv 2105.02266. The letters alpha, beta
+and gamma are those of Hu, Qiu, Guo, Zhang and Yang, ICML 2023.
 """
 
 from dataclasses import dataclass
