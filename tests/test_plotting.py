@@ -123,6 +123,17 @@ def test_names_are_categories_and_diverged_runs_are_arrows():
     assert sum(len(line.get_xdata()) for line in arrows) == 5
 
 
+def test_runs_of_a_claim_that_diverge_at_some_points_are_drawn_without_a_warning():
+    runs = np.full((3, 4), np.inf)
+    runs[0] = [0.9, 1.0, 1.1, 1.2]
+    curves = [made_up.curve("error", "measured", runs)]
+    own = made_up.evidence("Diverges at two of three points.", [1, 2, 4], curves, (0.0, 1.0))
+    result = made_up.result(made_up.arm("", Verdict.VIOLATED, [own], {"error": runs}))
+    with np.errstate(invalid="raise"):
+        (series,) = series_of(result, 0)
+    assert series.runs is not None and series.runs.shape == (3, 4)
+
+
 def test_judges_of_the_same_curves_share_a_panel():
     result = made_up.rate()
     evidence = result.arm.evidence[0]

@@ -121,9 +121,10 @@ def _runs(arm: ArmResult, name: str, y: Array) -> Array | None:
     runs = arm.values.get(name)
     if runs is None or runs.shape[0] != len(y) or runs.shape[1] < 2:
         return None
-    rounding = 1e-9 * (1 + np.abs(y))
-    inside = (runs.min(axis=1) <= y + rounding) & (y - rounding <= runs.max(axis=1))
-    if not inside[np.isfinite(y)].all():
+    finite = np.isfinite(y)  # the mean of diverged runs is inf: nothing to compare, and inf - inf would warn
+    mean, own = y[finite], runs[finite]
+    rounding = 1e-9 * (1 + np.abs(mean))
+    if not np.all((own.min(axis=1) <= mean + rounding) & (mean - rounding <= own.max(axis=1))):
         return None
     return runs[:, : max(2, min(_MOST_RUNS, _MOST_VERTICES // len(y)))]
 
