@@ -23,6 +23,7 @@ from verify.bilevel.comparisons import vr_beats_ma, vr_beats_soba
 from verify.bilevel.speedup import parallel_speedup_in_batch, parallel_speedup_in_blocks
 from verify.bilevel.speedup import parallel_speedup_ends_at_blocks
 from verify.bilevel.pictures import iterations_over_blocks_and_batch
+from verify.bilevel.lesson import classroom
 
 if __name__ == "__main__":
     from theorylab.cli import run_file

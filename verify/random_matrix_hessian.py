@@ -45,6 +45,7 @@ from verify.random_matrix.krylov import lanczos_interlacing, slq_exact
 from verify.random_matrix.learner import learner_formulas_printed, learner_formulas, learner_digits
 from verify.random_matrix.spectra_picture import spectrum_against_batch
 from verify.random_matrix.rate_pictures import largest_learning_rates
+from verify.random_matrix.lesson import classroom
 
 if __name__ == "__main__":
     from theorylab.cli import run_file

@@ -24,6 +24,7 @@ from verify.sea.corruption import corruption, corruption_sc
 from verify.sea.random_order import rom, rom_sc
 from verify.sea.batches import batch
 from verify.sea.label_shift import label_hyp, ols_smooth, ols_implicit
+from verify.sea.lesson import classroom
 
 if __name__ == "__main__":
     from theorylab.cli import run_file
