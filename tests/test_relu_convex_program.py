@@ -292,7 +292,7 @@ def test_the_best_multiple_of_a_candidate(loss):
         ({"loss": "cubic"}, "loss='cubic'"),
         ({"epsilon": -0.1}, "epsilon=-0.1"),
         ({"epsilon": np.nan}, "epsilon=nan"),
-        ({"epsilon": 50.0}, "epsilon=50.0: only the zero network is feasible; must be at most"),
+        ({"epsilon": 50.0}, "epsilon=50.0: only the zero network is feasible; must be below"),
     ],
 )
 def test_bad_input(change, said):

@@ -12,7 +12,7 @@ from theorylab.algorithms import relu_losses as losses
 from theorylab.algorithms.hyperplane_arrangement import enumerate_patterns
 from theorylab.algorithms.relu_convex_program import convex_program, solve_program, train_convex
 from theorylab.algorithms.relu_recovery import Network, network_outputs, recover_network
-from theorylab.algorithms.relu_robust import largest_robust_radius, output_ranges, worst_case_loss
+from theorylab.algorithms.relu_robust import largest_robust_radius, output_ranges, pattern_radii, worst_case_loss
 
 SEED = np.random.default_rng
 
@@ -113,10 +113,23 @@ def test_the_largest_radius_separates_useful_programs_from_vacuous_ones():
     arguments = {"beta": problem.beta, "perturbed": problem.perturbed}
     inside = train_convex(problem.X, problem.y, patterns, epsilon=0.9 * largest, **arguments)
     assert inside.value < 0.5 * problem.y @ problem.y
-    with pytest.raises(ValueError, match=r"only the zero network is feasible; must be at most"):
+    with pytest.raises(ValueError, match=r"only the zero network is feasible; must be below"):
         train_convex(problem.X, problem.y, patterns, epsilon=1.1 * largest, **arguments)
     rings = networks.rings(8, SEED(0))
     assert largest_robust_radius(rings.X, enumerate_patterns(rings.X), perturbed=rings.perturbed) == np.inf
+
+
+def test_patterns_without_room_are_left_out_and_do_not_stall_the_solver():
+    problem = networks.rings(14, SEED(0), loss="logistic")
+    patterns = enumerate_patterns(problem.X)
+    within = pattern_radii(problem.X, patterns, perturbed=problem.perturbed) > 0.03
+    assert 0 < within.sum() < within.size
+    optimum = train_convex(
+        problem.X, problem.y, patterns, beta=0.05, loss="logistic", epsilon=0.03, perturbed=problem.perturbed
+    )
+    assert optimum.accurate and optimum.value == pytest.approx(2.26623, abs=1e-5)
+    assert optimum.V.shape == optimum.W.shape == (3, patterns.shape[1])
+    assert not optimum.V[:, ~within].any() and not optimum.W[:, ~within].any()
 
 
 def test_an_unperturbed_bias_stays_out_of_the_cones_and_the_loss():

@@ -60,8 +60,9 @@ class AdmmRun:
     ``cone`` ``|Gu-s|``; ``fit`` ``|Fu-p|``, zero in `admm`; ``stationarity`` ``|F^T g + rho (lambda + kappa G^T nu)|``
     with ``g`` the gradient of the loss; ``subgradient``, the largest ``|beta v_i/|v_i| - rho lambda_i|``, for ``v_i =
     0`` the excess of ``rho |lambda_i|`` over beta; ``objective`` of ``v`` in the program, cones ignored; ``network``
-    and ``dual_bound``, the upper and the lower bound of the module's text; ``penalties`` rho. ``converged`` says that
-    a tolerance was met; a ``diverged`` run (a residual beyond 1e150) has infinite residuals from then on.
+    and ``dual_bound``, the upper and the lower bound of the module's text; ``penalties`` rho. ``dual`` (n,) is the last
+    multiplier of the outputs, near ``-grad loss``: a candidate for the bounds of `relu_certificate`. ``converged`` says
+    that a tolerance was met; a ``diverged`` run (a residual beyond 1e150) has infinite residuals from then on.
     """
 
     v: Array
@@ -77,6 +78,7 @@ class AdmmRun:
     network: Array
     dual_bound: Array
     penalties: Array
+    dual: Array
     converged: bool
     diverged: bool
     state: AdmmState
@@ -116,7 +118,7 @@ def admm(
     being every hundredth; at them the run ends early once copy, cone, stationarity and subgradient residuals are all
     at most ``tolerance``. Raises ValueError on bad shapes, entries or settings.
 
-    Source: Bai, Gautam and Sojoudi, 2023, ADMM of Section 4; the structured u-step is ours, see the kernels.
+    Source: Bai, Gautam and Sojoudi, 2023, the paper's ADMM; the structured u-step is ours, see the kernels.
 
     >>> x, y = np.array([[1.0], [2.0], [-1.0]]), np.array([1.0, 2.0, 1.0])
     >>> run = admm(x, y, (x @ [[1.0, -1.0]] >= 0), 0.5, iterations=2000)
@@ -241,6 +243,11 @@ def _run(
     )
     diverged = not residuals[iterations - 1] < kernels.DIVERGED
     columns = [np.ascontiguousarray(column) for column in record[:filled].T]
+    if kind == kernels.DIRECT:
+        fitted = np.sum((on.T @ (state[0][:patterns] - state[0][patterns:])) * features, axis=1)
+        dual = targets - fitted
+    else:
+        dual = -rho * state[6] / shift
     return AdmmRun(
         v=state[1][:patterns].copy(),
         w=state[1][patterns:].copy(),
@@ -255,6 +262,7 @@ def _run(
         network=columns[kernels.NETWORK],
         dual_bound=columns[kernels.DUAL],
         penalties=columns[kernels.PENALTY],
+        dual=dual,
         converged=converged,
         diverged=diverged,
         state=_last_state(state, rho),

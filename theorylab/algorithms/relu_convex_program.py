@@ -4,7 +4,7 @@ Over activation patterns ``D_1..D_P`` of the data, with ``V`` and ``W`` (d, P) a
 
     min  l(sum_i D_i X (v_i - w_i), y) + beta sum_i (||v_i|| + ||w_i||)   s.t.  E_i X v_i >= 0,  E_i X w_i >= 0.
 
-With all patterns its value is that of the non-convex problem of enough width (Pilanci and Ergen, ICML 2020, Theorem 1;
+With all patterns its value is that of the non-convex problem of enough width (Pilanci and Ergen, ICML 2020;
 Bai, Gautam and Sojoudi, SIAM Journal on Mathematics of Data Science, 2023). With some of them it is the *restricted*
 program, whose value is larger or equal. The robust program for ``||delta_k||_inf <= epsilon`` shrinks the cones to
 ``E_i X v_i >= epsilon ||v_i||_1`` and takes the worst case of the loss over ``yhat_k +- epsilon ||g_k||_1``, where
@@ -15,7 +15,7 @@ them builds one program and solves it many times.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -35,7 +35,7 @@ from theorylab.algorithms.relu_losses import (
     checked_training,
     loss_value,
 )
-from theorylab.algorithms.relu_robust import largest_robust_radius
+from theorylab.algorithms.relu_robust import largest_robust_radius, pattern_radii, patterns_within
 
 # Tolerance and largest share of the way to the boundary of the cones: a step too long can stall the exponential cones.
 ATTEMPTS = ((1e-10, 0.99), (1e-10, 0.95), (1e-9, 0.95), (1e-8, 0.9))
@@ -129,9 +129,13 @@ def convex_program(
     epsilon = cp.Parameter(nonneg=True, name="epsilon") if robust else None
     blocks = [cp.Variable((d, D.shape[1])) for _ in range(2 if both_signs else 1)]
     outputs = cp.Variable(n)
-    slopes = D @ (blocks[0] - blocks[1] if both_signs else blocks[0]).T
+    difference = blocks[0] - blocks[1] if both_signs else blocks[0]
+    slopes = D @ difference.T
     link = outputs == cp.sum(cp.multiply(inputs, slopes), axis=1)
-    slack, widening = _stated_slack(slopes[:, mask], epsilon)
+    # Samples in the same place of all patterns share g_k; copies of it would make the multipliers degenerate.
+    groups, member = np.unique(D, axis=0, return_inverse=True)
+    widths, widening = _stated_slack((groups @ difference.T)[:, mask], epsilon)
+    slack = widths if epsilon is None else widths[member.ravel()]
     cost, losses = _stated_loss(loss, outputs, y, slack)
     constraints = [link, *widening, *losses]
     for block in blocks if cones != "none" else []:
@@ -166,7 +170,7 @@ def solve_program(
     if radius > 0.0 and program.cones == "exact" and not max(np.abs(optimum.V).max(), np.abs(optimum.W).max()) > 1e-7:
         largest = largest_robust_radius(program.X, program.patterns, perturbed=program.perturbed)
         if largest < radius:
-            raise ValueError(f"epsilon={epsilon!r}: only the zero network is feasible; must be at most {largest:.6g}")
+            raise ValueError(f"epsilon={epsilon!r}: only the zero network is feasible; must be below {largest:.6g}")
     return optimum
 
 
@@ -184,6 +188,8 @@ def train_convex(
 ) -> ConvexOptimum:
     """State and solve in one call: `convex_program`, then `solve_program`, with their arguments and errors.
 
+    Patterns whose shrunken cone holds nothing but zero are left out of a robust program, see `over_patterns`.
+
     >>> X = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     >>> from theorylab.algorithms.hyperplane_arrangement import enumerate_patterns
     >>> optimum = train_convex(X, [1.0, 0.0, 1.0], enumerate_patterns(X), beta=0.1)
@@ -192,10 +198,29 @@ def train_convex(
     """
     checked_training(X, y, beta, loss)
     robust = checked_radius(epsilon) > 0.0
+    used: Mask | None = None
+    if robust and cones == "exact":
+        used = patterns_within(pattern_radii(X, patterns, perturbed=perturbed), epsilon)
+        patterns = np.asarray(patterns)[:, used]
     program = convex_program(
         X, patterns, loss=loss, robust=robust, perturbed=perturbed, cones=cones, both_signs=both_signs
     )
-    return solve_program(program, y, beta=beta, epsilon=epsilon)
+    optimum = solve_program(program, y, beta=beta, epsilon=epsilon)
+    return optimum if used is None else over_patterns(optimum, used)
+
+
+def over_patterns(optimum: ConvexOptimum, used: Mask) -> ConvexOptimum:
+    """Return an optimum over the ``used`` (P,) of all patterns as a point over them all, V and W (d, P) zero elsewhere.
+
+    It is the optimum over them all where the other cones are {0}; otherwise that remains to be certified.
+    """
+
+    def wide(block: Array) -> Array:
+        full = np.zeros((block.shape[0], used.size))
+        full[:, used] = block
+        return full
+
+    return replace(optimum, V=wide(optimum.V), W=wide(optimum.W))
 
 
 def program_objective(

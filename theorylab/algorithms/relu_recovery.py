@@ -32,7 +32,7 @@ def recover_network(V: npt.ArrayLike, W: npt.ArrayLike, *, relative_size: float 
     that neurons are balanced and ``(||u||^2 + alpha^2) / 2 = ||v||``. Columns no longer than ``relative_size`` times
     the longest are left out, as an interior-point method leaves none exactly zero; losses with kinks feel that, so
     evaluate again. Raises ValueError on shapes that differ, entries that are not finite, or a ``relative_size`` outside
-    [0, 1). Source: Pilanci and Ergen, ICML 2020, Theorem 1.
+    [0, 1). Source: Pilanci and Ergen, ICML 2020.
 
     >>> recover_network([[4.0], [0.0]], [[0.0], [0.0]]).alpha.tolist()
     [2.0]

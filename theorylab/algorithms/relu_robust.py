@@ -92,23 +92,46 @@ def largest_robust_radius(
     Infinite where the columns that are not perturbed separate the data alone, as a bias always does. 0 where no pattern
     has an interior. Raises ValueError on arrays that do not fit.
     """
+    return float(pattern_radii(X, patterns, perturbed=perturbed).max())
+
+
+def pattern_radii(X: npt.ArrayLike, patterns: npt.ArrayLike, *, perturbed: npt.ArrayLike | None = None) -> Array:
+    """Return for each of ``patterns`` (n, P) the radius (P,) up to which its shrunken cone holds more than zero.
+
+    Arguments and errors are those of `largest_robust_radius`, the maximum of the radii; one linear program each.
+
+    >>> pattern_radii([[1.0], [0.05]], [[1, 0], [1, 0]]).tolist()
+    [0.05, 0.05]
+    """
     inputs = checked_inputs(X)
     n, d = inputs.shape
     D, mask = checked_activations(patterns, n), checked_perturbed(perturbed, d)
-    largest = 0.0
+    radii = np.zeros(D.shape[1])
     # Variables are v+ and v- (2d) and the margin t; the 1-norm bounds only the perturbed columns.
     norm = np.concatenate([mask, mask, [False]]).astype(np.float64)[None, :]
     cost = np.append(np.zeros(2 * d), -1.0)
     bounds = [(0.0, None)] * (2 * d) + [(None, None)]
-    for pattern in D.T:
+    for i, pattern in enumerate(D.T):
         signed = (2.0 * pattern - 1.0)[:, None] * inputs
         rows = np.vstack([np.column_stack([-signed, signed, np.ones(n)]), norm])
         solved = linprog(cost, A_ub=rows, b_ub=np.append(np.zeros(n), 1.0), bounds=bounds)
         if solved.status == 3:
-            return float(np.inf)
-        if solved.status == 0:
-            largest = max(largest, -float(solved.fun))
-    return largest
+            radii[i] = np.inf
+        elif solved.status == 0:
+            radii[i] = max(0.0, -float(solved.fun))
+    return radii
+
+
+def patterns_within(radii: Array, epsilon: float) -> Mask:
+    """Return which patterns (P,) have cones with an interior at ``epsilon``, given their `pattern_radii` (P,).
+
+    In a cone without interior, ``v_i = 0``, interior-point methods stall; its pattern adds nothing to the robust
+    program. Raises ValueError where no pattern is left.
+    """
+    within = radii > epsilon * (1.0 + 1e-6)
+    if not within.any():
+        raise ValueError(f"epsilon={epsilon!r}: only the zero network is feasible; must be below {radii.max():.6g}")
+    return np.asarray(within)
 
 
 def _vertices(directions: Array, centre: Array, radius: float, mask: Mask, max_points: int) -> Array:
