@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+EXAMPLES = re.findall(r"<!-- example: executed.*?-->\n```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 def test_the_example_claim_is_short_and_runs(tmp_path):
-    (code,) = re.findall(r"<!-- example: executed.*?-->\n```python\n(.*?)```", README, flags=re.DOTALL)
+    code = EXAMPLES[0]
     assert len(code.strip().splitlines()) <= 30
     path = tmp_path / "first_steps.py"
     path.write_text(code)
@@ -26,6 +29,13 @@ def test_the_example_claim_is_short_and_runs(tmp_path):
     assert claim["id"] == "first-steps/sample-mean"
     assert claim["verdict"] == "upheld"
     assert claim["controls"][0]["refuted"]
+
+
+@pytest.mark.parametrize("code", EXAMPLES[1:])
+def test_the_other_examples_run_and_print(code, tmp_path):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) >= 5
 
 
 def test_continuous_integration_runs_the_commands_of_the_readme():

@@ -28,6 +28,8 @@ EPSILON = float(np.finfo(np.float64).eps)
 BREAKDOWN = 1e-14
 # From this many entries a row on, products cost more than the orthogonalisation against a small basis.
 EXPENSIVE = 80
+# Up to here, and where a function does not tell, the smallest basis takes the least time.
+CHEAP = 24.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,8 +68,9 @@ def extreme_eigenvalues(
 
     ``matvec`` is a symmetric matrix, dense or sparse, a LinearOperator, or a function of (n,) with ``n`` given. It
     stops when every residual is at most ``tol`` times the largest Ritz value in modulus. ``basis`` is the number of
-    vectors held; None takes few where products are cheap and more where they are not. A larger basis needs fewer
-    products. ``max_matvecs`` defaults to ``max(1000, 20 n)``. ``start`` (n,) is random unless given.
+    vectors held; None takes few where products are cheap, or a function does not tell, and more where they are not: a
+    larger basis needs fewer products, so pass ``basis=80`` where one is expensive. ``max_matvecs`` defaults to
+    ``max(1000, 20 n)``. ``start`` (n,) is random unless given.
 
     A single start vector sees one copy of a multiple eigenvalue until rounding or a breakdown brings the next, as in
     ARPACK: a small residual says that ``theta`` is close to *an* eigenvalue, not that none was missed. ``confirm=True``
@@ -116,7 +119,7 @@ def _solved(
     vectors[0] = start
     held = matvecs = 0
     # Products between two looks at the Ritz values: a look costs about as much as a few cheap products.
-    stride = 10 if operator.work >= EXPENSIVE else 20
+    stride = 10 if _known_work(operator) >= EXPENSIVE else 20
     while True:
         target = min(size, held + stride)
         coupling = _extend(operator, vectors, projected, held, target, rng)
@@ -198,11 +201,16 @@ def _wanted_count(k: int, which: Which, n: int) -> int:
 def _basis_size(basis: int | None, wanted: int, operator: SymmetricOperator) -> int:
     """Return the number of basis vectors held: enough for products to dominate the work, at most n."""
     if basis is None:
-        return min(operator.n, 2 * wanted + int(np.clip(operator.work, 24.0, EXPENSIVE)))
+        return min(operator.n, 2 * wanted + int(np.clip(_known_work(operator), CHEAP, EXPENSIVE)))
     size = checked_count("basis", basis)
     if size < min(wanted + 2, operator.n):
         raise ValueError(f"basis={basis!r}: must be at least {min(wanted + 2, operator.n)}, two more than are wanted")
     return min(size, operator.n)
+
+
+def _known_work(operator: SymmetricOperator) -> float:
+    """Return the entries of a row that a product reads; a function does not tell, and counts as cheap."""
+    return operator.work if np.isfinite(operator.work) else CHEAP
 
 
 def _ends(size: int, count: int, which: Which) -> npt.NDArray[np.intp]:

@@ -94,7 +94,8 @@ def suggest_learning_rate(
     """
     b = effective_batch(batch_size, population)
     operator = symmetric_operator(matvec, n, rng=rng)
-    top = extreme_eigenvalues(operator.apply, operator.n, tol=tol, rng=rng)
+    # A product with a Hessian is a pass over the data: a large basis, so that few are needed.
+    top = extreme_eigenvalues(operator.apply, operator.n, tol=tol, rng=rng, basis=min(operator.n, 80))
     lam = float(top.values[0])
     if not lam > 0.0:
         raise ValueError(f"largest curvature={lam!r}: must be positive; the operator is zero or negative")

@@ -82,6 +82,7 @@ def page(collection: Collection) -> str:
             state_note=_state_sentence(collection.entries),
             problems=collection.problems,
             groups={title: items for title, items in grouped.items() if items},
+            folded=KINDS["loose"],  # many and seldom read; what fails is never folded away
             papers=_papers(collection),
             entries=collection.entries,
             modes=_sorted_values(collection.entries, "mode"),
