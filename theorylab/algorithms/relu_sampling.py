@@ -18,7 +18,6 @@ from math import ceil, log
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
-from scipy.stats import binom
 
 from theorylab.algorithms.checks import checked_count
 from theorylab.algorithms.relu_losses import (
@@ -171,6 +170,8 @@ def violation_tail_bound(samples: int, count: int, psi: float) -> float:
 
     Raises ValueError unless n and N are positive integers and psi is in (0, 1).
     """
+    from scipy.stats import binom  # takes half a second to import, and few need it
+
     n, drawn = checked_count("samples", samples), checked_count("count", count)
     return float(binom.cdf(n - 1, drawn, _checked_share("psi", psi)))
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta as beta_law
 
 from problems.relu_networks import TrainingProblem, gauss, sphere
 from theorylab.algorithms.hyperplane_arrangement import enumerate_patterns
@@ -172,6 +171,8 @@ def scenario_tail(count: int, rng: np.random.Generator, *, half: bool = False) -
 
     **Reference.** M. Campi and S. Garatti, SIAM Journal on Optimization, 2008; Bai, Gautam and Sojoudi (2023).
     """
+    from scipy.stats import beta as beta_law  # takes half a second to import
+
     problem = _random_labels(rng)
     n = problem.samples
     return {
