@@ -93,11 +93,11 @@ def test_the_mathematics_is_drawn(page, published):
         " const box = m.getBoundingClientRect(); return [box.width, box.height]; }))"
     ))  # fmt: skip
     assert len(sizes) > 800 and min(min(size) for size in sizes) > 1
-    # A fraction is two storeys high: the browser lays it out, it does not just print its letters.
+    # A fraction is two storeys high (a line of text has 17 pixels): the browser lays it out, it does not print letters.
     heights = (
         "Array.from(document.querySelectorAll('math[display=block] mfrac')).map(f => f.getBoundingClientRect().height)"
     )
-    assert min(page.run(heights)) > 25
+    assert min(page.run(heights)) > 22
 
 
 def test_colours_follow_the_reader(page, small):
